@@ -1,0 +1,117 @@
+"""The database behind PostgREST: one call a request, over connections that stay open."""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import httpx
+
+from functions import journal
+from functions.callers import Caller, KeyCaller
+from functions.refusals import Broken, FromDatabase, Refused, Unauthorized, Unavailable
+
+# https://postgrest.org/en/v12/references/errors.html and https://www.postgresql.org/docs/17/errcodes-appendix.html
+_OUR_CODE = re.compile(r"[a-z][a-z0-9_]*")
+_AWAY = re.compile(r"PGRST00[0-3]|08...|53...|57014|57P0.")
+_MET_ANOTHER = (
+    "40001",
+    "40P01",
+    "55P03",
+)  # serialization, deadlock, lock: rolled back, nothing is left of it
+_BAD_TOKEN = ("PGRST301", "PGRST302", "PGRST303")
+
+
+def as_service(rpc: str, args: Mapping[str, Any] | bytes) -> bytes:
+    """Calls a function of schema `milepost` that only the service may call. Returns its JSON as it came.
+
+    Raises `FromDatabase` for what the database refused, `Unavailable`, or `Broken`.
+    """
+    key = _setting("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY")
+    # Supabase's new keys are no tokens: its gateway swaps them by `apikey` alone, and refuses them elsewhere.
+    headers = {"apikey": key} if key.startswith("sb_") else {"apikey": key, "Authorization": f"Bearer {key}"}
+    response = _post(rpc, args, headers)
+    if response.is_success:
+        return response.content
+    raise _refusal(rpc, response)
+
+
+def as_caller(caller: Caller, rpc: str, args: Mapping[str, Any]) -> bytes:
+    """Calls a function of schema `milepost` with no more rights than the caller has.
+
+    Returns its JSON as it came. Raises as `as_service` does, and `Unauthorized` for a refused token.
+    """
+    if isinstance(caller, KeyCaller):
+        return as_service("call_with_key", {"key_hash": caller.key_hash, "rpc": rpc, "args": args})
+    key = _setting("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY")
+    response = _post(rpc, args, {"apikey": key, "Authorization": f"Bearer {caller.token}"})
+    if response.is_success:
+        return response.content
+    if _error(response).get("code") in _BAD_TOKEN:
+        raise Unauthorized(
+            "invalid_token", "Expected a valid user's token; this one is refused.", "Sign in again."
+        )
+    raise _refusal(rpc, response)
+
+
+def _setting(*names: str) -> str:
+    for name in names:
+        if value := os.environ.get(name):
+            return value
+    raise Broken("a setting is missing from the environment", expected=" or ".join(names))
+
+
+@cache
+def client() -> httpx.Client:
+    return httpx.Client(
+        base_url=_setting("SUPABASE_URL").rstrip("/") + "/rest/v1/rpc/",
+        headers={
+            "Content-Profile": "milepost",
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+        },
+        timeout=httpx.Timeout(10, connect=3),
+        limits=httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=60),
+        trust_env=False,
+    )
+
+
+def _post(rpc: str, args: Mapping[str, Any] | bytes, headers: Mapping[str, str]) -> httpx.Response:
+    content = args if isinstance(args, bytes) else json.dumps(args).encode()
+    headers = {**headers, "X-Correlation-Id": journal.correlation_id.get()}
+    try:
+        response = client().post(rpc, content=content, headers=headers)
+        if not response.is_success and _error(response).get("code") in _MET_ANOTHER:
+            response = client().post(rpc, content=content, headers=headers)
+    except httpx.TransportError as error:
+        raise Unavailable("the database did not answer", rpc=rpc, error=repr(error)) from None
+    return response
+
+
+def _error(response: httpx.Response) -> dict[str, Any]:
+    try:
+        error = response.json()
+    except ValueError:
+        return {}
+    return error if isinstance(error, dict) else {}
+
+
+def _refusal(rpc: str, response: httpx.Response) -> Refused:
+    error = _error(response)
+    code = str(error.get("code"))
+    if _OUR_CODE.fullmatch(code):
+        kept = {name: response.headers[name] for name in ("Retry-After",) if name in response.headers}
+        return FromDatabase(response.status_code, error, kept)
+    facts: dict[str, Any] = {
+        "rpc": rpc,
+        "status": response.status_code,
+        "code": code,
+        "error": error.get("message"),
+    }
+    if code in _MET_ANOTHER or _AWAY.fullmatch(code):
+        return Unavailable("the database is away or too busy", **facts)
+    if code == "None" and response.status_code in (429, 502, 503, 504, 520, 521, 522, 523, 524):
+        return Unavailable("the gateway before the database refused", **facts)
+    return Broken("the database answered what nobody expected", **facts)

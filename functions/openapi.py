@@ -1,0 +1,278 @@
+"""GET /openapi.json: the API described for programs, made from the very models that check it."""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+from pydantic_core import to_json
+from werkzeug.wrappers import Request, Response
+
+from functions import addresses
+from functions.answers import answer
+from milepost import models
+
+VERSION = "0.1.0"
+
+
+class Operation(NamedTuple):
+    """What the document says of one method of one path."""
+
+    method: str
+    path: str
+    summary: str
+    answer: type[BaseModel] | None = None
+    body: type[BaseModel] | None = None
+    body_required: bool = True
+    query: type[addresses.Query] = addresses.Query
+    security: str = "caller"
+    others: Mapping[int, str] = MappingProxyType({})
+    """Further answers: their status and meaning."""
+
+
+_CREATED = {201: "The job is new."}
+_CONFLICT = {409: "The job's state does not permit it; the message lists what is allowed."}
+_NONE_VALID = {
+    422: "No entry is valid, or there is none; with `results` and `errors` beside the error's own fields."
+}
+
+OPERATIONS = [
+    Operation(
+        "post",
+        "/v1/checkpoints",
+        'Report progress: one checkpoint, an array, or `{"checkpoints": [...]}`',
+        models.CheckpointsAnswer,
+        models.Checkpoint,
+        others=_NONE_VALID,
+    ),
+    Operation(
+        "post",
+        "/v1/jobs",
+        "Create a job, or get the one with this key",
+        models.Job,
+        models.NewJob,
+        others=_CREATED,
+    ),
+    Operation("get", "/v1/jobs", "List jobs, newest first", models.JobList, query=addresses.Jobs),
+    Operation(
+        "post",
+        "/v1/jobs/claim",
+        "Take the next runnable job",
+        models.Job,
+        models.Claim,
+        body_required=False,
+        others={204: "There is none."},
+    ),
+    Operation("get", "/v1/jobs/{job}", "One job with its progress", models.Job),
+    Operation("get", "/v1/jobs/{job}/items", "The job's items", models.ItemList, query=addresses.Items),
+    Operation(
+        "get",
+        "/v1/jobs/{job}/checkpoints",
+        "The job's checkpoints",
+        models.CheckpointList,
+        query=addresses.Page,
+    ),
+    Operation("get", "/v1/jobs/{job}/events", "The job's history", models.EventList, query=addresses.Events),
+    Operation("get", "/v1/jobs/{job}/explain", "Why the job is as it is, in words", models.Explanation),
+    *(
+        Operation(
+            "post",
+            f"/v1/jobs/{{job}}/{verb}",
+            f"{verb.capitalize()} the job",
+            models.Job,
+            models.Control,
+            body_required=False,
+            others=_CONFLICT,
+        )
+        for verb in ("pause", "resume", "cancel", "retry")
+    ),
+    Operation(
+        "post",
+        "/v1/jobs/{job}/priority",
+        "Move the job forward or back in the queue",
+        models.Job,
+        models.Priority,
+        others=_CONFLICT,
+    ),
+    Operation("get", "/v1/operations/{job}", "The job as a google.longrunning.Operation (AIP-151)"),
+    Operation("get", "/health", "Whether the service reaches its database", security="none"),
+    Operation("get", "/health/jobs", "How the jobs are, counted"),
+    Operation("get", "/health/jobs/{job}", "One job's health, with its error and explanation"),
+    Operation("get", "/health/loading-progress", "How far every job is"),
+    Operation("get", "/health/metrics", "Figures of the whole system"),
+    *(
+        Operation(method, path, summary, models.Job, security="none")
+        for method in ("get", "post")
+        for path, summary in (
+            ("/ping/{key}/{job}", "Say that the job is done"),
+            ("/ping/{key}/{job}/start", "Say that the job has started"),
+            ("/ping/{key}/{job}/fail", "Say that the job has failed"),
+            ("/ping/{key}/{job}/{status}", "Say with which exit status the job ended"),
+        )
+    ),
+    *(
+        Operation(method, f"/cron/{work}", summary, security="cron")
+        for method in ("get", "post")
+        for work, summary in (
+            ("sweep", "Find stuck jobs and send what was held back"),
+            ("purge", "Drop history that is past its time"),
+            ("alerts", "Evaluate alert rules and send what is due"),
+        )
+    ),
+    Operation("get", "/openapi.json", "This document", security="none"),
+]
+
+_SECURITY: dict[str, list[dict[str, list[str]]]] = {
+    "caller": [{"milepost_key": []}, {"user_token": []}],
+    "cron": [{"cron_secret": []}],
+    "none": [],
+}
+_REFUSALS = {
+    "Malformed": (400, "The body is no JSON."),
+    "Unauthorized": (401, "No key, or one that does not hold."),
+    "NotAllowed": (403, "The key or user may not do this."),
+    "NotFound": (404, "There is no such job among those you may see."),
+    "TooLarge": (413, "More than 1 MiB or 1,000 entries."),
+    "WrongMediaType": (415, "The body is not plain application/json."),
+    "Invalid": (422, "Values that cannot be."),
+    "Limited": (429, "Too many requests; Retry-After says when to come again."),
+    "Broken": (500, "A fault on our side; `details.correlation_id` names it."),
+    "Unavailable": (503, "The database is away; Retry-After says when to come again."),
+}
+
+
+def document(request: Request) -> Response:
+    """The document; it changes with a release only, so it may be kept for a while."""
+    return answer(_document(), headers={"Cache-Control": "public, max-age=300"})
+
+
+@cache
+def _document() -> bytes:
+    used: list[type[BaseModel]] = [models.ErrorBody, models.Checkpoints]
+    used += [model for operation in OPERATIONS for model in (operation.answer, operation.body) if model]
+    _, definitions = models_json_schema(
+        [(model, "validation") for model in dict.fromkeys(used)], ref_template="#/components/schemas/{model}"
+    )
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method] = _described(operation)
+    return to_json(
+        {
+            "openapi": "3.1.0",
+            "info": {
+                "title": "Milepost",
+                "version": VERSION,
+                "description": "Tracks long-running batch jobs on Supabase, with no server of its own.",
+                "license": {"name": "MIT", "identifier": "MIT"},
+            },
+            "servers": [{"url": "/"}],
+            "paths": paths,
+            "components": {
+                "schemas": definitions["$defs"],
+                "responses": {
+                    name: {"description": meaning, "content": _json(_ref(models.ErrorBody))}
+                    for name, (_, meaning) in _REFUSALS.items()
+                },
+                "securitySchemes": {
+                    "milepost_key": {
+                        "type": "http",
+                        "scheme": "bearer",
+                        "description": "A Milepost key: mp_...",
+                    },
+                    "user_token": {
+                        "type": "http",
+                        "scheme": "bearer",
+                        "bearerFormat": "JWT",
+                        "description": "A signed-in Supabase user's. Members of several tenants name the one "
+                        "to act in by X-Milepost-Tenant.",
+                    },
+                    "cron_secret": {"type": "http", "scheme": "bearer", "description": "CRON_SECRET."},
+                },
+            },
+        }
+    )
+
+
+def _described(operation: Operation) -> dict[str, Any]:
+    success = {
+        "description": "Success.",
+        "content": _json(_ref(operation.answer) if operation.answer else _OBJECT),
+    }
+    described: dict[str, Any] = {
+        "operationId": f"{operation.method} {operation.path}",
+        "summary": operation.summary,
+        "security": _SECURITY[operation.security],
+        "parameters": [*_path_parameters(operation.path), *_query_parameters(operation.query)],
+        "responses": {"200": success, **_refusals(operation)},
+    }
+    if operation.body:
+        described["requestBody"] = {
+            "required": operation.body_required,
+            "content": _json(_CHECKPOINTS if operation.body is models.Checkpoint else _ref(operation.body)),
+        }
+    for status, meaning in operation.others.items():
+        content = success["content"] if status < 300 else _json(_ref(models.ErrorBody))
+        described["responses"][str(status)] = {"description": meaning} | (
+            {} if status == 204 else {"content": content}
+        )
+    return described
+
+
+def _refusals(operation: Operation) -> dict[str, Any]:
+    possible = {"Broken", "Unavailable"}
+    if operation.security != "none" or "{key}" in operation.path:
+        possible |= {"Unauthorized", "NotAllowed", "Limited"}
+    if "{job}" in operation.path:
+        possible.add("NotFound")
+    if operation.body:
+        possible |= {"Malformed", "TooLarge", "WrongMediaType", "Invalid"}
+    if operation.query.model_fields:
+        possible.add("Invalid")
+    return {
+        str(status): {"$ref": f"#/components/responses/{name}"}
+        for name, (status, _) in _REFUSALS.items()
+        if name in possible
+    }
+
+
+def _path_parameters(path: str) -> Iterator[dict[str, Any]]:
+    described = {
+        "job": ("The job's key or uuid.", {"type": "string", "minLength": 1, "maxLength": 200}),
+        "key": ("A Milepost key of scope `ping`.", {"type": "string"}),
+        "status": ("The exit status; 0 is success.", {"type": "integer", "minimum": 0, "maximum": 255}),
+    }
+    for name, (meaning, schema) in described.items():
+        if f"{{{name}}}" in path:
+            yield {"name": name, "in": "path", "required": True, "description": meaning, "schema": schema}
+
+
+def _query_parameters(query: type[addresses.Query]) -> Iterator[dict[str, Any]]:
+    for name, schema in query.model_json_schema().get("properties", {}).items():
+        # A parameter that is not there is no null.
+        given = next((choice for choice in schema.get("anyOf", []) if choice.get("type") != "null"), schema)
+        yield {
+            "name": name,
+            "in": "query",
+            "description": schema["description"],
+            "schema": {key: value for key, value in given.items() if key not in ("title", "description")},
+        }
+
+
+def _json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
+
+
+def _ref(model: type[BaseModel]) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
+
+
+_OBJECT = {"type": "object"}
+_CHECKPOINTS = {
+    "anyOf": [
+        _ref(models.Checkpoint),
+        {"type": "array", "items": _ref(models.Checkpoint), "minItems": 1, "maxItems": models.MAX_ENTRIES},
+        _ref(models.Checkpoints),
+    ]
+}

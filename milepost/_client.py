@@ -1,0 +1,172 @@
+"""A small synchronous client of the HTTP API, used by the SDK's sender and by the command line."""
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from milepost import models
+from milepost._words import dumps
+from milepost.errors import (
+    ApiError,
+    InvalidRequest,
+    JobNotFound,
+    NotAllowed,
+    StateConflict,
+    TransportError,
+    Unavailable,
+)
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+MAX_RETRY_AFTER_S = 300.0
+
+_CLASSES: dict[int, type[ApiError]] = {
+    400: InvalidRequest,
+    401: NotAllowed,
+    403: NotAllowed,
+    404: JobNotFound,
+    409: StateConflict,
+    413: InvalidRequest,
+    415: InvalidRequest,
+    422: InvalidRequest,
+    429: Unavailable,
+}
+
+
+def retry_after_s(value: str | None, now: datetime) -> float | None:
+    """Seconds until a Retry-After header's moment, at most five minutes.
+
+    `value` is the header: seconds or an HTTP date. None for anything else.
+    """
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(value) - now).total_seconds()
+        except (TypeError, ValueError):  # no date, or one without its zone
+            return None
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_S) if math.isfinite(seconds) else None
+
+
+def _error(response: httpx.Response) -> ApiError:
+    status = response.status_code
+    try:
+        body = models.ErrorBody.model_validate_json(response.content)
+    except ValidationError:
+        # Something in between answered: a proxy, a platform, a wrong address.
+        body = models.ErrorBody(
+            code=f"http_{status}", message=f"The server answered {status} without a reason."
+        )
+    kind = _CLASSES.get(status, Unavailable if status >= 500 else ApiError)
+    error = kind(body.message, body.hint, code=body.code, status=status, details=body.details)
+    if isinstance(error, Unavailable):
+        error.retry_after_s = retry_after_s(response.headers.get("retry-after"), datetime.now(UTC))
+    return error
+
+
+class Client:
+    """Calls the API at `url` with `key` (a Milepost key or a user's JWT).
+
+    Every method raises TransportError where no answer came, and an ApiError where the answer says no.
+    """
+
+    def __init__(
+        self, url: str, key: str, *, timeout_s: float = 10.0, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        self._http = httpx.Client(
+            base_url=url.rstrip("/"),
+            headers={"Authorization": f"Bearer {key}", "User-Agent": "milepost-python"},
+            timeout=timeout_s,
+            transport=transport,
+        )
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
+        try:
+            return self._http.request(method, path, **arguments)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise TransportError(
+                f"{self._http.base_url} gave no answer: {str(error) or type(error).__name__}.",
+                "Check MILEPOST_URL and the network.",
+            ) from error
+
+    def _read(self, answer: type[Answer], response: httpx.Response) -> Answer:
+        if not response.is_success:
+            raise _error(response)
+        try:
+            return answer.model_validate_json(response.content)
+        except ValidationError as error:
+            raise TransportError(
+                f"{response.url} gave an answer that is none of Milepost's.", "Check MILEPOST_URL."
+            ) from error
+
+    def _ask(self, answer: type[Answer], method: str, path: str, **arguments: Any) -> Answer:  # noqa: ANN401
+        return self._read(answer, self._send(method, path, **arguments))
+
+    def create_job(self, fields: Mapping[str, Any]) -> models.Job:
+        """Creates the job, or returns the one with that key. `fields` are those of `models.NewJob`."""
+        return self._ask(models.Job, "POST", "/v1/jobs", json=dict(fields))
+
+    def claim(self, kinds: Sequence[str] | None = None, worker: str | None = None) -> models.Job | None:
+        """The next runnable job, now running, or None."""
+        body = {"kinds": list(kinds) if kinds is not None else None, "worker": worker}
+        body = {name: value for name, value in body.items() if value is not None}
+        response = self._send("POST", "/v1/jobs/claim", json=body)
+        return None if response.status_code == 204 else self._read(models.Job, response)
+
+    def checkpoints(self, entries: Sequence[Mapping[str, Any]]) -> models.CheckpointsAnswer:
+        """Posts checkpoints. Entries that were refused are in the answer's `errors`, also where all were."""
+        body, headers = dumps(entries).encode(), {"Content-Type": "application/json"}
+        response = self._send("POST", "/v1/checkpoints", content=body, headers=headers)
+        if response.status_code != 422:
+            return self._read(models.CheckpointsAnswer, response)
+        try:
+            answer = models.CheckpointsAnswer.model_validate_json(response.content)
+        except ValidationError:
+            raise _error(response) from None
+        if not answer.errors:
+            raise _error(response)
+        return answer
+
+    def jobs(self, **filters: str | int | None) -> models.JobList:
+        """One page of jobs, newest first.
+
+        Filters: state, kind, q, owner, liveness, since, until, limit, after.
+        """
+        given = {name: value for name, value in filters.items() if value is not None}
+        return self._ask(models.JobList, "GET", "/v1/jobs", params=given)
+
+    def job(self, job: str) -> models.Job:
+        return self._ask(models.Job, "GET", _path(job))
+
+    def items(self, job: str, after: str | None = None) -> models.ItemList:
+        return self._ask(models.ItemList, "GET", _path(job, "items"), params=_after(after))
+
+    def events(self, job: str, after: str | None = None) -> models.EventList:
+        return self._ask(models.EventList, "GET", _path(job, "events"), params=_after(after))
+
+    def explain(self, job: str) -> models.Explanation:
+        return self._ask(models.Explanation, "GET", _path(job, "explain"))
+
+    def control(self, action: str, job: str, reason: str | None = None) -> models.Job:
+        """Asks for `pause`, `resume`, `cancel` or `retry`; the answer is the job as it is then."""
+        body = {} if reason is None else {"reason": reason}
+        return self._ask(models.Job, "POST", _path(job, action), json=body)
+
+
+def _path(job: str, what: str | None = None) -> str:
+    return f"/v1/jobs/{quote(job, safe='')}" + (f"/{what}" if what else "")
+
+
+def _after(after: str | None) -> dict[str, str]:
+    return {} if after is None else {"after": after}

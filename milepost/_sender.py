@@ -1,0 +1,355 @@
+"""The background sender: posts what lanes have to say, one request at a time, until it is settled.
+
+A request whose answer was lost is sent again as it was (its entries keep their `seq`), and only then what is
+newer.
+"""
+
+import atexit
+import os
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from milepost._lane import Entry, Lane
+from milepost._words import dumps, warn_once
+from milepost.errors import ApiError, MilepostError, NotAllowed, TransportError, Unavailable
+
+if TYPE_CHECKING:  # the real import costs 100 ms, which the loop's process pays in the sender's thread
+    from milepost._client import Client
+    from milepost.models import CheckpointsAnswer
+
+CONTACT_S = 15.0
+START_WAIT_S = 5.0
+EXIT_WAIT_S = 5.0
+_CLOSE_WAIT_S = 1.0
+_LONGEST_INTERVAL_S = 60.0
+_LONGEST_BACKOFF_S = 60.0
+_MAX_BODY_BYTES = 900_000
+_MAX_ENTRIES = 900
+
+# Where these fail the request stays as it is, and is sent again.
+_PASSING = (TransportError, Unavailable)
+_TERMINAL = ("completed", "canceled", "failed")
+
+
+class Sender:
+    """Posts for all lanes of this process that have the same server and key."""
+
+    def __init__(
+        self,
+        client: Callable[[], "Client"],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._make_client, self._clock, self._wall_clock, self._jitter = client, clock, wall_clock, jitter
+        self._begin()
+
+    def _begin(self) -> None:
+        self._client: Client | None = None
+        self._lanes: dict[Lane, float] = {}  # and when each was taken from last
+        self._waiting: list[tuple[Lane, list[Entry]]] = []
+        self._failures = 0
+        self._failing_since: float | None = None
+        self._not_before = 0.0
+        self._thread: threading.Thread | None = None
+        self._closing = False
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+
+    # ------------------------------------------------------------------------------ the loop's side
+
+    def add(self, lane: Lane) -> None:
+        with self._lock:
+            self._lanes[lane] = float("-inf")
+
+    def start(self) -> None:
+        """Starts the thread, where it does not run yet."""
+        with self._lock:
+            if self._thread is None:
+                self._closing = False
+                self._thread = threading.Thread(target=self._run, name="milepost-sender", daemon=True)
+                self._thread.start()
+                _deliver_at_exit(self)
+        self.wake()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    def failing_for_s(self) -> float:
+        """For how long requests have been failing."""
+        since = self._failing_since
+        return 0.0 if since is None else self._clock() - since
+
+    def deliver(self, lanes: Iterable[Lane], timeout_s: float, *, patient: bool = True) -> bool:
+        """Waits until all that these lanes have said is settled; false where it is not in that time.
+
+        One that is not `patient` waits only while the server answers.
+        """
+        deadline = time.monotonic() + timeout_s
+        tickets = [(lane, lane.ask_for_delivery()) for lane in lanes]
+        self.wake()
+        for lane, ticket in tickets:
+            with lane.changed:
+                while not lane.delivered(ticket):
+                    left_s = deadline - time.monotonic()
+                    if left_s <= 0 or lane.detached or (self._failures and not patient):
+                        return False
+                    lane.changed.wait(left_s)
+        return True
+
+    def close(self) -> None:
+        """Delivers what is left, within a bounded time; for the end of the process."""
+        thread = self._thread
+        if thread is None:
+            return
+        lanes = self.lanes()
+        # One more try, also while it waits before the next one.
+        self._not_before = 0.0
+        if not self.deliver(lanes, EXIT_WAIT_S) and not all(lane.detached for lane in lanes):
+            warn_once(
+                "undelivered", "Milepost: the last counts could not be delivered before the process ended."
+            )
+        self._closing = True
+        self.wake()
+        thread.join(_CLOSE_WAIT_S)
+        self._thread = None
+
+    def lanes(self) -> list[Lane]:
+        return list(self._lanes)
+
+    def continue_in_child(self) -> None:
+        """After a fork: begins anew.
+
+        There is no thread, connection or lane until the child's loop needs them.
+        """
+        lanes = self.lanes()
+        self._begin()
+        for lane in lanes:
+            lane.continue_in_child()
+
+    # ---------------------------------------------------------------------------- the sender's side
+
+    def _run(self) -> None:
+        while not self._closing:
+            try:
+                delay_s = self.step()
+            except Exception as error:  # noqa: BLE001 - a fault of ours must not end the reporting, nor the loop
+                warn_once(
+                    "fault", f"Milepost: a fault in the sender ({error!r}); what it was sending is lost."
+                )
+                self._drop_waiting()
+                delay_s = self._back_off(None)
+            self._wake.wait(delay_s)
+            self._wake.clear()
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def step(self) -> float | None:
+        """Does what is due. Returns the seconds until something may be due again, or None."""
+        now = self._clock()
+        if now < self._not_before:
+            return self._not_before - now
+        try:
+            for lane in self.lanes():
+                if lane.greeting is not None:
+                    self._greet(lane)
+            while self._waiting or self._take(now):
+                self._post()
+        except _PASSING as error:
+            return self._back_off(error)
+        except NotAllowed as error:
+            self._give_up(error)
+            return None
+        return min((self._due_in_s(lane, now) for lane in self.lanes()), default=None)
+
+    def _due_in_s(self, lane: Lane, now: float) -> float:
+        if lane.urgent:
+            return 0.0
+        return max(0.0, self._lanes[lane] + lane.interval_s - now)
+
+    def _is_due(self, lane: Lane, now: float) -> bool:
+        if lane.greeting is not None:
+            return False
+        if lane.urgent:
+            return True
+        silent_s = now - self._lanes[lane]
+        if silent_s < lane.interval_s:
+            return False
+        # A loop that is held asks for its directive; one that works speaks when there is something to say.
+        return lane.directive != "continue" or silent_s >= CONTACT_S or lane.has_news()
+
+    def _take(self, now: float) -> bool:
+        """Takes from the lanes that are due as much as fits into one request."""
+        clock_ms = int(self._wall_clock() * 1000)
+        room_bytes, room_entries = _MAX_BODY_BYTES, _MAX_ENTRIES
+        for lane in self.lanes():
+            if room_bytes > _MAX_BODY_BYTES / 2 and room_entries > 0 and self._is_due(lane, now):
+                entries = lane.take(now, clock_ms)
+                self._lanes[lane] = now
+                self._waiting.append((lane, entries))
+                room_bytes -= len(dumps(entries))
+                room_entries -= len(entries)
+        return bool(self._waiting)
+
+    def _post(self) -> None:
+        body = [entry for _, entries in self._waiting for entry in entries]
+        try:
+            answer = self._connected().checkpoints(body)
+        except (*_PASSING, NotAllowed):
+            raise
+        except ApiError as error:
+            # The request as a whole is refused, and would be again.
+            warn_once(
+                f"refused {error.code}", f"Milepost: a report was refused. {error.message} {error.hint or ''}"
+            )
+            self._drop_waiting()
+            return
+        self._recover()
+        taken, self._waiting = self._waiting, []
+        index = 0
+        for lane, entries in taken:
+            self._settle(lane, range(index, index + len(entries)), answer)
+            index += len(entries)
+
+    def _settle(self, lane: Lane, indexes: range, answer: "CheckpointsAnswer") -> None:
+        refusals = [error for error in answer.errors if error.index in indexes]
+        stale = any(error.code == "stale_attempt" for error in refusals)
+        for error in refusals:
+            if error.code != "stale_attempt":
+                warn_once(
+                    f"refused {error.code}",
+                    f"Milepost: a report on {lane.job!r} was refused. {error.message}",
+                )
+        for result in answer.results:
+            if lane.job in (result.job, result.job_id) and lane.attempt in (None, result.attempt):
+                if result.next_checkpoint_ms is not None:
+                    lane.interval_s = min(max(result.next_checkpoint_ms / 1000, 0.05), _LONGEST_INTERVAL_S)
+                lane.told(result.directive, result.attempt, result.job_id)
+        if stale:
+            lane.told("stop")
+        lane.settled(arrived=not refusals)
+        if lane.directive == "stop":
+            self._abandon(lane)
+        elif lane.ended and not lane.urgent:
+            self._forget(lane)
+
+    def _greet(self, lane: Lane) -> None:
+        """Creates the job, or learns where it stands."""
+        greeting = lane.greeting
+        if greeting is None:
+            return
+        try:
+            job = self._connected().create_job(greeting)
+        except (*_PASSING, NotAllowed):
+            raise
+        except MilepostError as error:
+            warn_once(
+                f"job {lane.job}",
+                f"Milepost: {lane.job!r} is not tracked. {error.message} {error.hint or ''}",
+            )
+            self._abandon(lane)
+            return
+        self._recover()
+        if job.state in _TERMINAL:
+            warn_once(
+                f"job {lane.job}",
+                f"Milepost: {lane.job!r} is not tracked: expected a job that can run, found one that is "
+                f"{job.state}. Retry it, or give each run a key of its own, for example with its date.",
+            )
+            self._abandon(lane)
+            return
+        lane.greeted(job.model_dump(), int(self._wall_clock() * 1000))
+
+    def _connected(self) -> "Client":
+        if self._client is None:
+            self._client = self._make_client()
+        return self._client
+
+    def _recover(self) -> None:
+        self._failures, self._failing_since = 0, None
+
+    def _back_off(self, error: MilepostError | None) -> float:
+        now = self._clock()
+        self._failures += 1
+        self._failing_since = now if self._failing_since is None else self._failing_since
+        delay_s = min(_LONGEST_BACKOFF_S, 0.5 * 2 ** min(self._failures - 1, 10)) * (0.5 + self._jitter())
+        if isinstance(error, Unavailable) and error.retry_after_s is not None:
+            delay_s = max(delay_s, error.retry_after_s)
+        self._not_before = now + delay_s
+        if error is not None:
+            warn_once(
+                "away", f"Milepost: {error.message} The work goes on; its counts are kept and sent later."
+            )
+        self._tell_waiting_loops()
+        return delay_s
+
+    def _give_up(self, error: ApiError) -> None:
+        warn_once(
+            "key", f"Milepost: nothing is tracked. {error.message} {error.hint or 'Check MILEPOST_KEY.'}"
+        )
+        for lane in self.lanes():
+            self._abandon(lane)
+
+    def _abandon(self, lane: Lane) -> None:
+        """Stops reporting for the lane.
+
+        A loop that was held goes on untracked; one that was stopped stays so.
+        """
+        self._forget(lane)
+        if lane.directive != "stop":
+            lane.told("continue")
+        lane.detach()
+
+    def _drop_waiting(self) -> None:
+        taken, self._waiting = self._waiting, []
+        for lane, _ in taken:
+            lane.settled(arrived=False)
+
+    def _forget(self, lane: Lane) -> None:
+        with self._lock:
+            self._lanes.pop(lane, None)
+
+    def _tell_waiting_loops(self) -> None:
+        for lane in self.lanes():
+            with lane.changed:
+                lane.changed.notify_all()
+
+
+# ------------------------------------------------------------------------------------- one process
+
+_senders: dict[tuple[str, str], Sender] = {}
+
+
+def sender_for(url: str, key: str) -> Sender:
+    """This process's sender to that server with that key."""
+
+    def connect() -> "Client":
+        from milepost._client import Client
+
+        return Client(url, key)
+
+    if (url, key) not in _senders:
+        _senders[url, key] = Sender(connect)
+    return _senders[url, key]
+
+
+def _deliver_at_exit(sender: Sender) -> None:
+    atexit.register(sender.close)
+    # Processes of multiprocessing end without atexit.
+    if "multiprocessing.util" in sys.modules:
+        sys.modules["multiprocessing.util"].Finalize(sender, sender.close, exitpriority=100)
+
+
+def _after_fork_in_child() -> None:
+    for sender in _senders.values():
+        sender.continue_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,12 @@
+-- Two schemas: milepost is what clients may call, milepost_private is what it stands on.
+-- Uninstalling is dropping both; nothing of Milepost's lives anywhere else but one policy on realtime.messages, which goes with them.
+create schema if not exists milepost;
+create schema if not exists milepost_private;
+
+comment on schema milepost is
+'Milepost: progress of long-running batch jobs. Tables to read, views to ask, functions to call.';
+comment on schema milepost_private is
+'Milepost, inside: keys, estimator state and helpers. Not exposed by PostgREST.';
+
+revoke all on schema milepost, milepost_private from public, anon;
+grant usage on schema milepost, milepost_private to authenticated, service_role;

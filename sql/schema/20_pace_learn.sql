@@ -1,0 +1,95 @@
+-- kind_pace_learn: what a kind's history is after one more completed run. Later runs weigh more: twenty runs are its memory.
+create or replace function milepost_private.kind_pace_learn(
+  history     milepost_private.kind_pace,  -- null = the kind's first run
+  active_s    float8,                      -- the run's active clock at its end
+  work        float8,                      -- items it settled by work; null or 0 where it counted none
+  reached_s   float8[],                    -- active clock when 0 %, 10 % .. 90 % were first reached: ten values; null where unknown
+  predicted_s float8[]                     -- remaining_s as it was predicted then: ten values; null where there was none
+)
+returns milepost_private.kind_pace
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_gain  float8;
+  v_apart float8;
+  v_share float8;
+  v_low   float8[];
+  v_high  float8[];
+begin
+  -- GUARD: a run without duration teaches nothing
+  if active_s is null or active_s <= 0 then
+    return history;
+  end if;
+  if history is null then
+    history := row(0, ln(active_s), 0.3, 0, null, 0.3, null, null, null, null, null);
+  end if;
+
+  -- A first guess of the variances (0.3: a factor of 1.7 either way) counts as two runs.
+  history.runs := history.runs + 1;
+  v_gain := greatest(1.0::float8 / history.runs, 0.05);
+  v_apart := ln(active_s) - history.ln_duration;
+  history.ln_duration := history.ln_duration + v_gain * v_apart;
+  if history.runs > 1 then
+    history.ln_duration_var := history.ln_duration_var
+      + greatest(1.0::float8 / (history.runs + 1), 0.05) * (v_apart ^ 2 - history.ln_duration_var);
+  end if;
+
+  if work > 0 then
+    history.costed_runs := history.costed_runs + 1;
+    v_apart := ln(active_s / work) - coalesce(history.ln_cost, ln(active_s / work));
+    history.ln_cost := coalesce(history.ln_cost + greatest(1.0::float8 / history.costed_runs, 0.05) * v_apart, ln(active_s / work));
+    if history.costed_runs > 1 then
+      history.ln_cost_var := history.ln_cost_var
+        + greatest(1.0::float8 / (history.costed_runs + 1), 0.05) * (v_apart ^ 2 - history.ln_cost_var);
+    end if;
+  end if;
+
+  if reached_s is not null then
+    -- Before the first run every kind is taken to be even, and that counts as one run.
+    history.shape := coalesce(history.shape, array[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]);
+    history.shape_var := coalesce(history.shape_var, array_fill(0.3::float8, array[9]));
+    v_gain := greatest(1.0::float8 / (history.runs + 1), 0.05);
+    for tenth in 1 .. 9 loop
+      v_share := least(greatest(reached_s[tenth + 1] / active_s, 0.001), 0.999);
+      if v_share is not null then
+        v_apart := ln(v_share / history.shape[tenth]);
+        history.shape[tenth] := history.shape[tenth] * exp(v_gain * v_apart);
+        history.shape_var[tenth] := history.shape_var[tenth] + v_gain * (v_apart ^ 2 - history.shape_var[tenth]);
+      end if;
+    end loop;
+  end if;
+
+  if reached_s is not null and predicted_s is not null then
+    for tenth in 1 .. 10 loop
+      history.residuals[10 * ((history.runs - 1) % 20) + tenth] := case
+        when predicted_s[tenth] > 0 and reached_s[tenth] < active_s then ln((active_s - reached_s[tenth]) / predicted_s[tenth])
+      end;
+    end loop;
+    -- A tenth and its neighbours count together, so that a few runs are enough.
+    select array_agg(q.low order by q.tenth), array_agg(q.high order by q.tenth)
+      into v_low, v_high
+      from (
+        select t.tenth,
+               percentile_cont(0.1) within group (order by r.residual) as low,
+               percentile_cont(0.9) within group (order by r.residual) as high
+          from generate_series(1, 10) as t (tenth)
+          left join unnest(history.residuals) with ordinality as r (residual, place)
+            on (r.place - 1) % 10 + 1 between t.tenth - 1 and t.tenth + 1
+         group by t.tenth
+      ) as q;
+    history.residual_low := v_low;
+    history.residual_high := v_high;
+  end if;
+  return history;
+end;
+$$;
+
+comment on function milepost_private.kind_pace_learn(milepost_private.kind_pace, float8, float8, float8[], float8[]) is
+'A kind''s history after one more completed run; reached_s and predicted_s hold ten values, for 0 %, 10 % .. 90 %.';
+
+revoke execute on function milepost_private.kind_pace_learn(milepost_private.kind_pace, float8, float8, float8[], float8[])
+  from public, anon, authenticated;
+grant execute on function milepost_private.kind_pace_learn(milepost_private.kind_pace, float8, float8, float8[], float8[])
+  to service_role;

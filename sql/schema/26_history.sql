@@ -1,0 +1,136 @@
+-- checkpoints and events: history, partitioned by day. Partitions live in milepost_private, so that the API shows one table each.
+
+create table if not exists milepost.checkpoints (
+  checkpoint_id   bigint generated always as identity,
+  tenant_id       uuid not null,
+  job_id          uuid not null,
+  attempt         int not null,
+  worker          text not null,
+  seq             bigint not null,
+  at              timestamptz not null,
+  received_at     timestamptz not null,
+  state           text,
+  items_total     bigint,
+  items_completed bigint,
+  items_failed    bigint,
+  items_skipped   bigint,
+  items_canceled  bigint,
+  bytes_processed bigint,
+  batch_items     bigint,
+  batch_duration_ms double precision,
+  batch_bytes     bigint,
+  stages          jsonb,
+  message         text,
+  has_cursor      boolean not null default false,
+  job_done        bigint,
+  job_total       bigint,
+  constraint checkpoints_pkey primary key (job_id, checkpoint_id, received_at)
+) partition by range (received_at);
+
+comment on table milepost.checkpoints is 'Every accepted checkpoint, as it was said. Kept by day and dropped by day.';
+comment on column milepost.checkpoints.checkpoint_id is 'Order of arrival.';
+comment on column milepost.checkpoints.tenant_id is 'The tenant it belongs to.';
+comment on column milepost.checkpoints.job_id is 'The job.';
+comment on column milepost.checkpoints.attempt is 'The attempt that said it.';
+comment on column milepost.checkpoints.worker is 'The lane that said it.';
+comment on column milepost.checkpoints.seq is 'Its number within the lane; -1 marks what a new attempt began with.';
+comment on column milepost.checkpoints.at is 'When the worker took it: its own spacing, anchored at the time of receipt.';
+comment on column milepost.checkpoints.received_at is 'When it arrived.';
+comment on column milepost.checkpoints.state is 'The state it named.';
+comment on column milepost.checkpoints.items_total is 'The job''s total as it said.';
+comment on column milepost.checkpoints.items_completed is 'The lane''s count as it said; likewise the other counts. Null where it said none.';
+comment on column milepost.checkpoints.items_failed is 'As it said.';
+comment on column milepost.checkpoints.items_skipped is 'As it said.';
+comment on column milepost.checkpoints.items_canceled is 'As it said.';
+comment on column milepost.checkpoints.bytes_processed is 'As it said.';
+comment on column milepost.checkpoints.batch_items is 'Items of the batch it closes.';
+comment on column milepost.checkpoints.batch_duration_ms is 'How long that batch took, in ms.';
+comment on column milepost.checkpoints.batch_bytes is 'Bytes of that batch.';
+comment on column milepost.checkpoints.stages is 'The stages it named, as it said.';
+comment on column milepost.checkpoints.message is 'Its message.';
+comment on column milepost.checkpoints.has_cursor is 'Whether it carried a cursor.';
+comment on column milepost.checkpoints.job_done is 'The whole job''s settled items once its request was recorded.';
+comment on column milepost.checkpoints.job_total is 'The whole job''s total then.';
+
+create table if not exists milepost.events (
+  event_id       bigint generated always as identity,
+  tenant_id      uuid not null,
+  job_id         uuid not null,
+  version        bigint not null,
+  type           text not null,
+  ts             timestamptz not null,
+  correlation_id uuid not null,
+  data           jsonb not null default '{}',
+  constraint events_pkey primary key (job_id, version, ts)
+) partition by range (ts);
+create index if not exists events_by_tenant on milepost.events (tenant_id, event_id);
+
+comment on table milepost.events is 'The history of jobs: one row, one version and one message on each topic for each event.';
+comment on column milepost.events.event_id is 'Order of writing.';
+comment on column milepost.events.tenant_id is 'The tenant it belongs to.';
+comment on column milepost.events.job_id is 'The job.';
+comment on column milepost.events.version is 'The job''s version: 1, 2, 3, ... without a gap.';
+comment on column milepost.events.type is 'job.started, job.progress, job.state_changed, job.completed, job.failed, job.stalled, job.recovered, stage.changed, item.changed.';
+comment on column milepost.events.ts is 'When it happened.';
+comment on column milepost.events.correlation_id is 'The request that caused it.';
+comment on column milepost.events.data is 'What happened.';
+
+do $$
+declare
+  v_table text;
+begin
+  foreach v_table in array array['checkpoints', 'events'] loop
+    execute format('alter table milepost.%I enable row level security', v_table);
+    execute format('drop policy if exists "members read their tenant''s %s" on milepost.%I', v_table, v_table);
+    execute format('create policy "members read their tenant''s %s" on milepost.%I for select to authenticated '
+                   'using (tenant_id = any (array(select milepost_private.my_tenants())))', v_table, v_table);
+    execute format('revoke all on milepost.%I from public, anon, authenticated', v_table);
+    execute format('grant select on milepost.%I to authenticated', v_table);
+    execute format('grant select, insert, update, delete on milepost.%I to service_role', v_table);
+  end loop;
+end $$;
+
+-- make_partitions: one partition a day, made ahead, and a default one, so that a missing day never loses a checkpoint.
+create or replace function milepost_private.make_partitions(first_day date, last_day date)
+returns int
+language plpgsql
+volatile
+security definer                -- the sweep calls it as service_role, which owns nothing
+set search_path = ''
+as $$
+declare
+  v_table text;
+  v_day   date;
+  v_name  text;
+  v_made  int := 0;
+begin
+  foreach v_table in array array['checkpoints', 'events'] loop
+    if to_regclass(format('milepost_private.%s_default', v_table)) is null then
+      execute format('create table milepost_private.%I partition of milepost.%I default', v_table || '_default', v_table);
+      execute format('alter table milepost_private.%I enable row level security', v_table || '_default');
+      execute format('revoke all on milepost_private.%I from public, anon, authenticated', v_table || '_default');
+    end if;
+    for v_day in select d::date from generate_series(first_day, last_day, interval '1 day') d loop
+      v_name := format('%s_%s', v_table, to_char(v_day, 'YYYYMMDD'));
+      continue when to_regclass('milepost_private.' || v_name) is not null;
+      begin
+        execute format('create table milepost_private.%I partition of milepost.%I for values from (%L) to (%L)',
+                       v_name, v_table, v_day::text || ' 00:00:00+00', (v_day + 1)::text || ' 00:00:00+00');
+        execute format('alter table milepost_private.%I enable row level security', v_name);
+        execute format('revoke all on milepost_private.%I from public, anon, authenticated', v_name);
+        v_made := v_made + 1;
+      exception when check_violation then
+        -- Rows of that day already lie in the default partition: they stay there, and so will the day's others.
+        null;
+      end;
+    end loop;
+  end loop;
+  return v_made;
+end;
+$$;
+comment on function milepost_private.make_partitions(date, date) is
+'Makes the daily partitions of checkpoints and events from the first to the last day (UTC) and returns how many were made.';
+revoke execute on function milepost_private.make_partitions(date, date) from public, anon, authenticated;
+grant execute on function milepost_private.make_partitions(date, date) to service_role;
+
+select milepost_private.make_partitions((now() at time zone 'utc')::date - 1, (now() at time zone 'utc')::date + 7);

@@ -1,0 +1,102 @@
+-- transition: change a job's state. The only place that does; what the state machine does not list is refused.
+create or replace function milepost_private.transition(
+  job_id    uuid,
+  new_state text,
+  verb      text,
+  reason    text,
+  actor     text,
+  at        timestamptz
+)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_job     milepost.jobs;
+  v_prior   text;
+  v_allowed text;
+  v_drafts  milepost_private.event_draft[];
+  v_fields  jsonb;
+begin
+  select * into v_job from milepost.jobs j where j.job_id = transition.job_id for no key update;
+  v_prior := v_job.state;
+
+  -- GUARD: not permitted
+  if not exists (select from milepost_private.transitions t
+                 where (t.prior_state, t.new_state, t.verb) = (v_prior, transition.new_state, transition.verb)) then
+    select string_agg(distinct t.verb, ', ') into v_allowed from milepost_private.transitions t
+    where t.prior_state = v_prior and t.verb in ('pause', 'resume', 'cancel', 'retry');
+    perform milepost_private.refuse(409, 'invalid_transition',
+      format('Expected a job that permits %s; %s is %s.', transition.verb, v_job.key, v_prior),
+      case when v_allowed is null then 'A job that is ' || v_prior || ' permits none of pause, resume, cancel, retry.'
+           else 'A job that is ' || v_prior || ' permits: ' || v_allowed || '.' end,
+      coalesce(v_allowed, ''));
+  end if;
+
+  -- A job that was paused while it waited goes on waiting: no new attempt.
+  if new_state = 'retrying' and verb <> 'resume' then
+    perform milepost_private.begin_attempt(transition.job_id, transition.at);
+  end if;
+
+  update milepost.jobs j set
+    state = transition.new_state, state_reason = transition.reason, state_actor = transition.actor,
+    state_changed_at = transition.at,
+    started_at = coalesce(j.started_at, case when transition.new_state = 'running' then transition.at end),
+    attempt_started_at = case when transition.new_state = 'running' then coalesce(j.attempt_started_at, transition.at)
+                              else j.attempt_started_at end,
+    finished_at = case when milepost_private.is_terminal(transition.new_state) then transition.at end,
+    error = case when transition.new_state = 'failed' then coalesce(transition.reason, 'failed') else j.error end,
+    run_after = case
+      when transition.new_state <> 'retrying' then j.run_after
+      when transition.verb in ('retry', 'resume') then transition.at
+      else transition.at + milepost_private.backoff_ms(j.retry_backoff_ms, j.attempt) * interval '1 millisecond' end
+  where j.job_id = transition.job_id;
+
+  if milepost_private.is_terminal(new_state) then
+    update milepost.stages s set state = transition.new_state, finished_at = coalesce(s.finished_at, transition.at)
+    where s.job_id = transition.job_id and s.state = 'running';
+    if found then
+      perform milepost_private.sum_job(transition.job_id);
+    end if;
+  end if;
+
+  insert into milepost_private.pulses (job_id, tenant_id, active_at)
+  values (transition.job_id, v_job.tenant_id, transition.at) on conflict do nothing;
+  update milepost_private.pulses p set
+    active_s = milepost_private.active_clock(p.active_s, p.active_at, p.running, transition.at),
+    active_at = greatest(p.active_at, transition.at),
+    running = transition.new_state in ('running', 'completing', 'pausing', 'canceling')
+  where p.job_id = transition.job_id;
+  if new_state = 'running' and v_prior <> 'pausing' then
+    update milepost_private.pulses p set rhythm = milepost_private.rhythm_step(p.rhythm, p.active_s,
+      (select j.items_completed::double precision + j.items_failed + j.items_canceled + j.items_skipped
+       from milepost.jobs j where j.job_id = p.job_id), 'resume')
+    where p.job_id = transition.job_id and p.rhythm is not null;
+  end if;
+  if new_state = 'completed' then
+    perform milepost_private.learn_kind(transition.job_id);
+  end if;
+
+  v_fields := (
+    select milepost_private.progress_fields(j, milepost_private.figures(j, p, k, transition.at))
+    from milepost.jobs j
+    left join milepost_private.pulses p on p.job_id = j.job_id
+    left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+    where j.job_id = transition.job_id);
+  if new_state = 'running' and v_job.started_at is null then
+    v_drafts := v_drafts || row(job_id, 'job.started', v_fields)::milepost_private.event_draft;
+  end if;
+  v_drafts := v_drafts || row(job_id, 'job.state_changed', v_fields || jsonb_build_object(
+    'prior_state', v_prior, 'new_state', new_state, 'reason', reason, 'actor', actor))::milepost_private.event_draft;
+  if new_state in ('completed', 'failed') then
+    v_drafts := v_drafts || row(job_id, 'job.' || new_state, v_fields || jsonb_build_object(
+      'error', (select j.error from milepost.jobs j where j.job_id = transition.job_id)))::milepost_private.event_draft;
+  end if;
+  perform milepost_private.emit(v_drafts, at);
+end;
+$$;
+comment on function milepost_private.transition(uuid, text, text, text, text, timestamptz) is
+'Brings a job into a state: checks that the verb may, keeps the active clock, ends its stages, leaves the events. Refuses with 409 and what is allowed.';
+revoke execute on function milepost_private.transition(uuid, text, text, text, text, timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.transition(uuid, text, text, text, text, timestamptz) to service_role;

@@ -1,0 +1,55 @@
+-- checkpoints_answer: what a worker hears: for each job what became of its entries and what to do now.
+create or replace function milepost_private.checkpoints_answer(
+  entries milepost_private.entry[], indexes jsonb, at timestamptz
+)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  with heard as (
+    select e.job_id, min(e.n) as n,
+           count(*) filter (where e.refusal is null and not e.is_duplicate) as accepted,
+           count(*) filter (where e.refusal is null and e.is_duplicate) as duplicates,
+           -- An attempt that ended while this request was recorded is over, too.
+           bool_and(e.refusal = 'stale_attempt' or e.attempt < j.attempt) as is_stale
+    from unnest(entries) e join milepost.jobs j on j.job_id = e.job_id
+    where e.refusal is distinct from 'unknown_attempt'
+    group by e.job_id
+  )
+  select jsonb_build_object(
+    'results', coalesce((
+      select jsonb_agg(jsonb_build_object(
+        'job', j.key, 'job_id', j.job_id, 'attempt', j.attempt, 'state', j.state, 'version', j.version,
+        'accepted', h.accepted, 'duplicates', h.duplicates,
+        'directive', case
+          when coalesce(h.is_stale, false) or j.state = 'failed' then 'stop'
+          when j.state in ('canceling', 'canceled') then 'cancel'
+          when j.state in ('pausing', 'paused') then 'pause'
+          else 'continue' end,
+        'percent_complete', f.percent_complete, 'eta_ms', f.eta_ms, 'next_checkpoint_ms', 1000
+      ) order by h.n)
+      from heard h
+      join milepost.jobs j on j.job_id = h.job_id
+      left join milepost_private.pulses p on p.job_id = j.job_id
+      left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+      cross join lateral milepost_private.figures(j, p, k, checkpoints_answer.at) f), '[]'),
+    'errors', coalesce((
+      select jsonb_agg(jsonb_build_object(
+        'index', coalesce((indexes -> (e.n - 1))::int, e.n - 1),
+        'code', e.refusal,
+        'message', case e.refusal
+          when 'stale_attempt' then format('Expected attempt %s of job %s; this is from attempt %s, which is over.', e.current_attempt, e.job, e.attempt)
+          when 'unknown_attempt' then format('Expected attempt %s of job %s; found attempt %s, which has not begun.', coalesce(e.current_attempt, 1), e.job, e.attempt)
+          else format('Expected a job with this id; %s is not one.', e.job) end,
+        'hint', case e.refusal
+          when 'stale_attempt' then 'Stop: another worker may have taken over from the last cursor.'
+          when 'unknown_attempt' then 'Use the attempt that create, claim or the last answer gave, or leave it out.'
+          else 'Check the id, or use a key of your own to create a job.' end
+      ) order by e.n)
+      from unnest(entries) e where e.refusal is not null), '[]'));
+$$;
+comment on function milepost_private.checkpoints_answer(milepost_private.entry[], jsonb, timestamptz) is
+'The body of the answer to POST /v1/checkpoints.';
+revoke execute on function milepost_private.checkpoints_answer(milepost_private.entry[], jsonb, timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.checkpoints_answer(milepost_private.entry[], jsonb, timestamptz) to service_role;

@@ -1,0 +1,298 @@
+-- record_checkpoints: everything that workers say. A whole request in one transaction, whatever its order or repetition.
+-- The one parameter has no name, so that PostgREST hands over the request's body in one piece:
+--   {"caller": {...}, "checkpoints": [...], "indexes": [...], "received_at": "..."}
+-- indexes: the entries' places in the client's request, where others were refused before. received_at: for tests.
+create or replace function milepost.record_checkpoints(jsonb)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_caller  milepost_private.caller := milepost_private.resolve_caller($1 -> 'caller', array['worker', 'operator']);
+  v_now     timestamptz;
+  v_all     milepost_private.entry[];
+  v_entries milepost_private.entry[];
+  v_jobs    uuid[];
+  v_settle  uuid[];
+  v_sum     uuid[];
+  v_late_jobs    uuid[];
+  v_late_workers text[];
+  v_job_id  uuid;
+  v_drafts  milepost_private.event_draft[];
+  v_due     uuid[];
+begin
+  -- JOBS: the missing ones are made in the order of their keys, then all are locked in the order of their ids, so that
+  -- requests cannot deadlock.
+  perform milepost_private.add_job(v_caller.tenant_id, c.e - 'items_total',
+                                   coalesce(($1 ->> 'received_at')::timestamptz, clock_timestamp()))
+  from (
+    select distinct on (t.e ->> 'job') t.e
+    from jsonb_array_elements($1 -> 'checkpoints') with ordinality as t (e, n)
+    where coalesce((t.e ->> 'attempt')::bigint, 1) = 1
+      and not pg_input_is_valid(t.e ->> 'job', 'uuid')
+      and not exists (select from milepost.jobs j where j.tenant_id = v_caller.tenant_id and j.key = t.e ->> 'job')
+    order by t.e ->> 'job', t.n
+  ) c;
+
+  select array_agg(l.job_id order by l.job_id) into v_jobs
+  from (
+    select j.job_id from milepost.jobs j
+    where j.job_id in (
+      select f.job_id
+      from (select distinct t.e ->> 'job' as job from jsonb_array_elements($1 -> 'checkpoints') as t (e)) d
+      cross join lateral milepost_private.job_by_ref(v_caller.tenant_id, d.job) f)
+    order by j.job_id for no key update
+  ) l;
+  v_now := coalesce(($1 ->> 'received_at')::timestamptz, clock_timestamp());
+
+  -- ENTRIES: each with its job, attempt and seq, or the reason why it is refused.
+  v_all := milepost_private.parse_checkpoints(v_caller.tenant_id, $1 -> 'checkpoints');
+  if exists (select from unnest(v_all) e where e.refusal is not null) then
+    select array_agg(e) into v_entries from unnest(v_all) e where e.refusal is null;
+  else
+    v_entries := v_all;
+  end if;
+
+  -- LANES and the jobs' sums. A lane's new values are the greatest (completed, bytes) or what its greatest seq said (all else).
+  with folded as (
+    select e.job_id, e.worker, max(e.attempt) as attempt, max(e.seq) as seq, min(e.seq) as first_seq, max(e.n) as n,
+           range_agg(int8range(least(e.seq, 9223372036854775806), least(e.seq, 9223372036854775806), '[]')) as seen,
+           max(e.items_completed) as completed, max(e.bytes_processed) as bytes,
+           (array_agg(e.items_failed order by e.seq desc) filter (where e.items_failed is not null))[1] as failed,
+           coalesce(max(e.seq) filter (where e.items_failed is not null), -1) as failed_seq,
+           (array_agg(e.items_skipped order by e.seq desc) filter (where e.items_skipped is not null))[1] as skipped,
+           coalesce(max(e.seq) filter (where e.items_skipped is not null), -1) as skipped_seq,
+           (array_agg(e.items_canceled order by e.seq desc) filter (where e.items_canceled is not null))[1] as canceled,
+           coalesce(max(e.seq) filter (where e.items_canceled is not null), -1) as canceled_seq,
+           (array_agg(e.items_total order by e.seq desc) filter (where e.names_total))[1] as total,
+           coalesce(max(e.seq) filter (where e.names_total), -1) as total_seq,
+           (array_agg(e.worker_items_total order by e.seq desc) filter (where e.names_worker_total))[1] as worker_total,
+           coalesce(max(e.seq) filter (where e.names_worker_total), -1) as worker_total_seq,
+           (array_agg(e.state order by e.seq desc) filter (where e.state is not null))[1] as state,
+           coalesce(max(e.seq) filter (where e.state is not null), -1) as state_seq,
+           (array_agg(e.message order by e.seq desc) filter (where e.names_message))[1] as message,
+           coalesce(max(e.seq) filter (where e.names_message), -1) as message_seq,
+           (array_agg(e.cursor order by e.seq desc) filter (where e.names_cursor))[1] as cursor,
+           coalesce(max(e.seq) filter (where e.names_cursor), -1) as cursor_seq,
+           (array_agg(e.rate_limited_until order by e.seq desc) filter (where e.names_rate_limit))[1] as rate_limited_until,
+           coalesce(max(e.seq) filter (where e.names_rate_limit), -1) as rate_limited_seq,
+           (array_agg(e.processing_deadline_ms order by e.seq desc) filter (where e.names_deadline))[1] as deadline_ms,
+           coalesce(max(e.seq) filter (where e.names_deadline), -1) as deadline_seq,
+           (array_agg(e.metadata order by e.seq desc) filter (where e.metadata is not null))[1] as metadata,
+           coalesce(max(e.seq) filter (where e.metadata is not null), -1) as metadata_seq,
+           (array_agg(e.name order by e.seq desc) filter (where e.name is not null))[1] as name,
+           (array_agg(e.unit order by e.seq desc) filter (where e.unit is not null))[1] as unit,
+           bool_or(coalesce(e.items_completed, e.items_failed, e.items_skipped, e.items_canceled) is not null) as reported
+    from unnest(v_entries) e
+    group by e.job_id, e.worker
+  ), at_cursor as (
+    select e.job_id, e.worker, max(e.items_completed) as completed, max(e.bytes_processed) as bytes,
+           (array_agg(e.items_failed order by e.seq desc) filter (where e.items_failed is not null))[1] as failed,
+           (array_agg(e.items_skipped order by e.seq desc) filter (where e.items_skipped is not null))[1] as skipped,
+           (array_agg(e.items_canceled order by e.seq desc) filter (where e.items_canceled is not null))[1] as canceled
+    from unnest(v_entries) e join folded f on f.job_id = e.job_id and f.worker = e.worker
+    where e.seq <= f.cursor_seq
+    group by e.job_id, e.worker
+  ), next as (
+    select j.tenant_id, f.*, l.worker is null as is_new, coalesce(l.first_checkpoint_at, v_now) as first_checkpoint_at,
+           coalesce(f.first_seq <= l.seq, false) as is_late,
+           coalesce(l.state, 'running') as prior_state, l.attempt is distinct from f.attempt as is_first_word,
+           case when f.state_seq > coalesce(l.state_seq, -1) then f.state else coalesce(l.state, 'running') end as new_state,
+           greatest(l.items_completed, f.completed, 0) as new_completed, coalesce(l.items_completed, 0) as old_completed,
+           greatest(l.bytes_processed, f.bytes, 0) as new_bytes, coalesce(l.bytes_processed, 0) as old_bytes,
+           case when f.failed_seq > coalesce(l.failed_seq, -1) then f.failed else coalesce(l.items_failed, 0) end as new_failed,
+           coalesce(l.items_failed, 0) as old_failed,
+           case when f.skipped_seq > coalesce(l.skipped_seq, -1) then f.skipped else coalesce(l.items_skipped, 0) end as new_skipped,
+           coalesce(l.items_skipped, 0) as old_skipped,
+           case when f.canceled_seq > coalesce(l.canceled_seq, -1) then f.canceled else coalesce(l.items_canceled, 0) end as new_canceled,
+           coalesce(l.items_canceled, 0) as old_canceled,
+           case when f.total_seq > coalesce(l.total_seq, -1) then f.total else l.items_total end as new_total, l.items_total as old_total,
+           case when f.worker_total_seq > coalesce(l.worker_total_seq, -1) then f.worker_total else l.worker_items_total end as new_worker_total,
+           l.worker_items_total as old_worker_total,
+           f.message_seq > coalesce(l.message_seq, -1) as has_message,
+           f.rate_limited_seq > coalesce(l.rate_limited_seq, -1) as has_rate_limit,
+           f.deadline_seq > coalesce(l.deadline_seq, -1) as has_deadline,
+           f.metadata_seq > coalesce(l.metadata_seq, -1) as has_metadata,
+           f.cursor_seq > coalesce(l.cursor_seq, -1) as has_cursor,
+           greatest(case when f.first_seq > coalesce(l.seq, -1) then l.items_completed end, c.completed, 0) as cursor_completed,
+           greatest(case when f.first_seq > coalesce(l.seq, -1) then l.bytes_processed end, c.bytes, 0) as cursor_bytes,
+           coalesce(c.failed, l.items_failed, 0) as cursor_failed, coalesce(c.skipped, l.items_skipped, 0) as cursor_skipped,
+           coalesce(c.canceled, l.items_canceled, 0) as cursor_canceled,
+           coalesce(l.cursor_seq, -1) as old_cursor_seq
+    from folded f
+    join milepost.jobs j on j.job_id = f.job_id
+    left join milepost.lanes l on l.job_id = f.job_id and l.worker = f.worker
+    left join at_cursor c on c.job_id = f.job_id and c.worker = f.worker
+  ), kept as (
+    insert into milepost.lanes as l (tenant_id, job_id, worker, attempt, seq, seen, state, state_seq, items_completed,
+      bytes_processed, items_failed, failed_seq, items_skipped, skipped_seq, items_canceled, canceled_seq, items_total,
+      total_seq, worker_items_total, worker_total_seq, message_seq, rate_limited_seq, deadline_seq, metadata_seq, cursor,
+      cursor_seq, cursor_at, cursor_completed, cursor_failed, cursor_skipped, cursor_canceled, cursor_bytes,
+      first_checkpoint_at, last_checkpoint_at, last_progress_at)
+    select n.tenant_id, n.job_id, n.worker, n.attempt, n.seq, n.seen, n.new_state, n.state_seq, n.new_completed,
+           n.new_bytes, n.new_failed, n.failed_seq, n.new_skipped, n.skipped_seq, n.new_canceled, n.canceled_seq, n.new_total,
+           n.total_seq, n.new_worker_total, n.worker_total_seq, n.message_seq, n.rate_limited_seq, n.deadline_seq,
+           n.metadata_seq, n.cursor, n.cursor_seq, case when n.has_cursor then v_now end,
+           case when n.has_cursor then n.cursor_completed else 0 end, case when n.has_cursor then n.cursor_failed else 0 end,
+           case when n.has_cursor then n.cursor_skipped else 0 end, case when n.has_cursor then n.cursor_canceled else 0 end,
+           case when n.has_cursor then n.cursor_bytes else 0 end, v_now, v_now,
+           case when n.new_completed > n.old_completed or n.new_failed > n.old_failed or n.new_canceled > n.old_canceled
+                  or n.new_skipped > n.old_skipped then v_now end
+    from next n
+    on conflict on constraint lanes_pkey do update set
+      attempt = excluded.attempt, seq = greatest(l.seq, excluded.seq),
+      -- Bounded: a lane whose seqs leave very many gaps has them filled, and what arrives late there counts as repeated.
+      seen = case when pg_column_size(l.seen) < 2000 then l.seen + excluded.seen
+                  else int8multirange(range_merge(l.seen + excluded.seen)) end,
+      state = excluded.state, state_seq = greatest(l.state_seq, excluded.state_seq),
+      items_completed = excluded.items_completed, bytes_processed = excluded.bytes_processed,
+      items_failed = excluded.items_failed, failed_seq = greatest(l.failed_seq, excluded.failed_seq),
+      items_skipped = excluded.items_skipped, skipped_seq = greatest(l.skipped_seq, excluded.skipped_seq),
+      items_canceled = excluded.items_canceled, canceled_seq = greatest(l.canceled_seq, excluded.canceled_seq),
+      items_total = excluded.items_total, total_seq = greatest(l.total_seq, excluded.total_seq),
+      worker_items_total = excluded.worker_items_total, worker_total_seq = greatest(l.worker_total_seq, excluded.worker_total_seq),
+      message_seq = greatest(l.message_seq, excluded.message_seq),
+      rate_limited_seq = greatest(l.rate_limited_seq, excluded.rate_limited_seq),
+      deadline_seq = greatest(l.deadline_seq, excluded.deadline_seq),
+      metadata_seq = greatest(l.metadata_seq, excluded.metadata_seq),
+      cursor = case when excluded.cursor_at is not null then excluded.cursor else l.cursor end,
+      cursor_seq = greatest(l.cursor_seq, excluded.cursor_seq),
+      cursor_at = coalesce(excluded.cursor_at, l.cursor_at),
+      cursor_completed = case when excluded.cursor_at is not null then excluded.cursor_completed else l.cursor_completed end,
+      cursor_failed = case when excluded.cursor_at is not null then excluded.cursor_failed else l.cursor_failed end,
+      cursor_skipped = case when excluded.cursor_at is not null then excluded.cursor_skipped else l.cursor_skipped end,
+      cursor_canceled = case when excluded.cursor_at is not null then excluded.cursor_canceled else l.cursor_canceled end,
+      cursor_bytes = case when excluded.cursor_at is not null then excluded.cursor_bytes else l.cursor_bytes end,
+      last_checkpoint_at = excluded.last_checkpoint_at,
+      last_progress_at = coalesce(excluded.last_progress_at, l.last_progress_at)
+  ), changes as (
+    select n.job_id,
+           sum(n.new_completed::numeric - n.old_completed) as completed, sum(n.new_failed::numeric - n.old_failed) as failed,
+           sum(n.new_skipped::numeric - n.old_skipped) as skipped, sum(n.new_canceled::numeric - n.old_canceled) as canceled,
+           sum(n.new_bytes::numeric - n.old_bytes) as bytes,
+           bool_or(n.reported) as reported,
+           bool_or(n.new_total is distinct from n.old_total or n.new_worker_total is distinct from n.old_worker_total) as total_changed,
+           bool_or(n.new_state <> n.prior_state or n.is_first_word) as state_changed,
+           bool_or(n.has_message) as has_message,
+           (array_agg(n.message order by n.n desc) filter (where n.has_message))[1] as message,
+           bool_or(n.has_rate_limit) as has_rate_limit,
+           (array_agg(n.rate_limited_until order by n.n desc) filter (where n.has_rate_limit))[1] as rate_limited_until,
+           bool_or(n.has_deadline) as has_deadline,
+           (array_agg(n.deadline_ms order by n.n desc) filter (where n.has_deadline))[1] as deadline_ms,
+           (array_agg(n.metadata order by n.n desc) filter (where n.has_metadata))[1] as metadata,
+           (array_agg(n.name order by n.n desc) filter (where n.name is not null and not n.is_late))[1] as name,
+           (array_agg(n.unit order by n.n desc) filter (where n.unit is not null and not n.is_late))[1] as unit
+    from next n group by n.job_id
+  ), summed as (
+    update milepost.jobs j set
+      items_completed = case when j.counts_reported then least(j.items_completed + c.completed, 9223372036854775807) else j.items_completed end,
+      items_failed = case when j.counts_reported then least(j.items_failed + c.failed, 9223372036854775807) else j.items_failed end,
+      items_skipped = case when j.counts_reported then least(j.items_skipped + c.skipped, 9223372036854775807) else j.items_skipped end,
+      items_canceled = case when j.counts_reported then least(j.items_canceled + c.canceled, 9223372036854775807) else j.items_canceled end,
+      bytes_processed = least(j.bytes_processed + c.bytes, 9223372036854775807),
+      message = case when c.has_message then c.message else j.message end,
+      rate_limited_until = case when c.has_rate_limit then c.rate_limited_until else j.rate_limited_until end,
+      processing_deadline_ms = case when c.has_deadline then c.deadline_ms else j.processing_deadline_ms end,
+      metadata = coalesce(c.metadata, j.metadata), name = coalesce(c.name, j.name), unit = coalesce(c.unit, j.unit),
+      counts_reported = j.counts_reported or c.reported,
+      last_checkpoint_at = greatest(j.last_checkpoint_at, v_now),
+      last_progress_at = case when c.completed + c.failed + c.skipped + c.canceled > 0 then greatest(j.last_progress_at, v_now)
+                              else j.last_progress_at end
+    from changes c where j.job_id = c.job_id
+    returning j.job_id, j.state, c.state_changed, c.total_changed, c.reported
+  )
+  select array_agg(s.job_id order by s.job_id) filter (where s.state_changed or s.state in ('pending', 'retrying')),
+         array_agg(s.job_id order by s.job_id) filter (where s.total_changed or s.reported and exists (
+           -- the row before this statement: this is its first count
+           select from milepost.jobs b where b.job_id = s.job_id and not b.counts_reported)),
+         (select array_agg(n.job_id order by n.job_id, n.worker) from next n
+          where n.is_late and n.first_seq <= greatest(n.cursor_seq, n.old_cursor_seq)),
+         (select array_agg(n.worker order by n.job_id, n.worker) from next n
+          where n.is_late and n.first_seq <= greatest(n.cursor_seq, n.old_cursor_seq))
+  into v_settle, v_sum, v_late_jobs, v_late_workers
+  from summed s;
+
+  -- What is rare: totals and first counts, what arrived out of order, items, stages, states.
+  foreach v_job_id in array coalesce(v_sum, '{}') loop
+    perform milepost_private.sum_job(v_job_id);
+  end loop;
+  if exists (select from unnest(v_entries) e where e.items is not null) then
+    v_drafts := milepost_private.record_items(v_entries, v_now);
+  end if;
+  if exists (select from unnest(v_entries) e where e.stages is not null or e.items is not null) then
+    v_drafts := milepost_private.record_stages(v_entries, v_now) || v_drafts;
+  end if;
+
+  -- HISTORY, and from it what a late cursor had counted.
+  insert into milepost.checkpoints (tenant_id, job_id, attempt, worker, seq, at, received_at, state, items_total, items_completed,
+    items_failed, items_skipped, items_canceled, bytes_processed, batch_items, batch_duration_ms, batch_bytes, stages, message, has_cursor, job_done, job_total)
+  select v_caller.tenant_id, e.job_id, e.attempt, e.worker, e.seq,
+         coalesce(v_now - (max(e.at) over (partition by e.job_id, e.worker) - e.at), v_now), v_now, e.state, e.items_total,
+         e.items_completed, e.items_failed, e.items_skipped, e.items_canceled, e.bytes_processed, (e.batch ->> 'items')::bigint,
+         (e.batch ->> 'duration_ms')::double precision, (e.batch ->> 'bytes')::bigint, e.stages, e.message, e.names_cursor, t.settled, t.total
+  from unnest(v_entries) e
+  join (select j.job_id, c.* from milepost.jobs j cross join lateral milepost_private.tally_of(j) c
+        where j.job_id = any (v_jobs)) t on t.job_id = e.job_id
+  where not e.is_duplicate
+  order by e.n;
+  perform milepost_private.restore_cursor_counts(l.job_id, l.worker)
+  from unnest(v_late_jobs, v_late_workers) as l (job_id, worker);
+
+  foreach v_job_id in array coalesce(v_settle, '{}') loop
+    perform milepost_private.settle_states(v_job_id, v_entries, v_now);
+  end loop;
+  if v_drafts is not null then
+    perform milepost_private.emit(v_drafts, v_now);
+  end if;
+
+  -- PULSE: clock, pace and rhythm of each job, once a request; and is a progress event due?
+  with counted as (
+    select j.job_id, j.tenant_id, t.*, j.state
+    from milepost.jobs j cross join lateral milepost_private.tally_of(j) t
+    where j.job_id in (select e.job_id from unnest(v_entries) e)
+  ), beaten as (
+    update milepost_private.pulses p set
+      active_s = milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now),
+      active_at = greatest(p.active_at, v_now),
+      pace = milepost_private.pace_step(p.pace, milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now), c.work, c.pending),
+      rhythm = milepost_private.rhythm_step(p.rhythm, milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now), c.settled, 'checkpoint'),
+      progress_event_at = case when d.is_due then v_now else p.progress_event_at end,
+      progress_event_percent = case when d.is_due then c.percent else p.progress_event_percent end,
+      held_back = not d.is_due,
+      settled = c.settled
+    from counted c
+    join milepost.tenants t on t.tenant_id = c.tenant_id
+    join milepost_private.pulses q on q.job_id = c.job_id
+    cross join lateral (select q.progress_event_at is null
+      or v_now >= q.progress_event_at + t.progress_interval_ms * interval '1 millisecond'
+      or abs(c.percent - q.progress_event_percent) >= t.progress_step_percent
+      or (c.percent is null) <> (q.progress_event_percent is null) as is_due) d
+    where p.job_id = c.job_id
+    returning p.job_id, d.is_due, c.settled > q.settled as rose
+  ), rose as (
+    -- Counts that come from stages or items rise here, not in the lanes.
+    update milepost.jobs j set last_progress_at = greatest(j.last_progress_at, v_now)
+    from beaten b where j.job_id = b.job_id and b.rose and j.last_progress_at is distinct from v_now
+  )
+  select array_agg(b.job_id) filter (where b.is_due) into v_due from beaten b;
+
+  select array_agg(row(j.job_id, 'job.progress', milepost_private.progress_fields(j, milepost_private.figures(j, p, k, v_now))
+                  )::milepost_private.event_draft order by j.job_id) into v_drafts
+  from milepost.jobs j
+  join milepost_private.pulses p on p.job_id = j.job_id
+  left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+  where j.job_id = any (v_due);
+  if v_drafts is not null then
+    perform milepost_private.emit(v_drafts, v_now);
+  end if;
+
+  return milepost_private.checkpoints_answer(v_all, $1 -> 'indexes', v_now);
+end;
+$$;
+
+comment on function milepost.record_checkpoints(jsonb) is
+'Records {"caller", "checkpoints"} and answers {"results", "errors"}. One transaction; refused entries are named, the others kept.';
+
+revoke execute on function milepost.record_checkpoints(jsonb) from public, anon, authenticated;
+grant execute on function milepost.record_checkpoints(jsonb) to service_role;

@@ -1,0 +1,41 @@
+-- page_size, page_after: how lists are paged. A cursor is opaque to clients: the sort key of the last row, as JSON in base64.
+create or replace function milepost_private.page_size(wanted int)
+returns int
+language sql
+immutable
+set search_path = ''
+as $$
+  select least(greatest(coalesce(wanted, 50), 1), 200);
+$$;
+comment on function milepost_private.page_size(int) is 'Rows of a page: 50 unless said otherwise, at most 200.';
+revoke execute on function milepost_private.page_size(int) from public, anon, authenticated;
+grant execute on function milepost_private.page_size(int) to authenticated, service_role;
+
+create or replace function milepost_private.page_cursor(sort_key jsonb)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select translate(encode(convert_to(sort_key::text, 'utf8'), 'base64'), E'+/=\n', '-_');
+$$;
+comment on function milepost_private.page_cursor(jsonb) is 'The cursor of a row: its sort key.';
+revoke execute on function milepost_private.page_cursor(jsonb) from public, anon, authenticated;
+grant execute on function milepost_private.page_cursor(jsonb) to authenticated, service_role;
+
+create or replace function milepost_private.page_after(cursor text)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return convert_from(decode(rpad(translate(cursor, '-_', '+/'), (length(cursor) + 3) / 4 * 4, '='), 'base64'), 'utf8')::jsonb;
+exception when others then
+  perform milepost_private.refuse(422, 'invalid_cursor', 'Expected in `after` a cursor that an earlier answer gave as `next`.',
+    'Leave it out to begin with the first page.');
+end;
+$$;
+comment on function milepost_private.page_after(text) is 'The sort key in a cursor; null for none. Refuses what is no cursor.';
+revoke execute on function milepost_private.page_after(text) from public, anon, authenticated;
+grant execute on function milepost_private.page_after(text) to authenticated, service_role;

@@ -1,0 +1,4250 @@
+-- Milepost's database, whole. Built from sql/schema by `make sql`: change it there.
+-- Safe to paste into the SQL editor, and to run again.
+
+-- ==== sql/schema/00_schemas.sql
+
+-- Two schemas: milepost is what clients may call, milepost_private is what it stands on.
+-- Uninstalling is dropping both; nothing of Milepost's lives anywhere else but one policy on realtime.messages, which goes with them.
+create schema if not exists milepost;
+create schema if not exists milepost_private;
+
+comment on schema milepost is
+'Milepost: progress of long-running batch jobs. Tables to read, views to ask, functions to call.';
+comment on schema milepost_private is
+'Milepost, inside: keys, estimator state and helpers. Not exposed by PostgREST.';
+
+revoke all on schema milepost, milepost_private from public, anon;
+grant usage on schema milepost, milepost_private to authenticated, service_role;
+
+-- ==== sql/schema/01_refuse.sql
+
+-- refuse: the one way in which the database says no. PostgREST turns it into an HTTP answer of this status and body.
+create or replace function milepost_private.refuse(
+  status  int,
+  code    text,                    -- stable word, listed in ERRORS.md
+  message text,                    -- what was expected, where, what was found
+  hint    text default null,       -- what to do
+  details text default null,
+  headers jsonb default '{}'
+)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  raise sqlstate 'PGRST' using
+    message = json_build_object('code', refuse.code, 'message', refuse.message,
+                                'details', refuse.details, 'hint', refuse.hint)::text,
+    detail  = json_build_object('status', refuse.status, 'headers', refuse.headers)::text;
+end;
+$$;
+
+comment on function milepost_private.refuse(int, text, text, text, text, jsonb) is
+'Raises an error that PostgREST answers with the given status and {code, message, details, hint}.';
+
+revoke execute on function milepost_private.refuse(int, text, text, text, text, jsonb) from public, anon, authenticated;
+grant execute on function milepost_private.refuse(int, text, text, text, text, jsonb) to authenticated, service_role;
+
+-- ==== sql/schema/10_tenants.sql
+
+-- tenants: who owns jobs, keys and members.
+create table if not exists milepost.tenants (
+  tenant_id            uuid not null default gen_random_uuid(),
+  name                 text not null,
+  progress_interval_ms int not null default 250,
+  progress_step_percent double precision not null default 1,
+  created_at           timestamptz not null default now(),
+  constraint tenants_pkey primary key (tenant_id),
+  constraint tenant_name_is_short check (length(name) between 1 and 200),
+  constraint progress_interval_is_not_negative check (progress_interval_ms between 0 and 3600000),
+  constraint progress_step_is_a_percentage check (progress_step_percent > 0 and progress_step_percent <= 100)
+);
+
+comment on table milepost.tenants is 'Who owns jobs, keys and members: the unit of isolation.';
+comment on column milepost.tenants.tenant_id is 'Its id; part of the Realtime topic tenant:<tenant_id>.';
+comment on column milepost.tenants.name is 'What people call it.';
+comment on column milepost.tenants.progress_interval_ms is 'A progress event is made when this much time has passed since the last one of the job, in ms.';
+comment on column milepost.tenants.progress_step_percent is 'A progress event is made when percent_complete moved by this many points.';
+comment on column milepost.tenants.created_at is 'When it was created.';
+
+alter table milepost.tenants enable row level security;
+revoke all on milepost.tenants from public, anon, authenticated;
+grant select on milepost.tenants to authenticated;
+grant select, insert, update, delete on milepost.tenants to service_role;
+
+-- ==== sql/schema/11_members.sql
+
+-- members: which users belong to which tenant, and what they may do there.
+create table if not exists milepost.members (
+  tenant_id  uuid not null,
+  user_id    uuid not null,
+  role       text not null default 'viewer',
+  created_at timestamptz not null default now(),
+  constraint members_pkey primary key (tenant_id, user_id),
+  constraint members_tenant_exists foreign key (tenant_id) references milepost.tenants (tenant_id) on delete cascade,
+  constraint member_role_is_known check (role in ('viewer', 'operator', 'admin'))
+);
+create index if not exists members_by_user on milepost.members (user_id, tenant_id);
+
+comment on table milepost.members is 'Users of a tenant and their role.';
+comment on column milepost.members.tenant_id is 'The tenant.';
+comment on column milepost.members.user_id is 'The Supabase Auth user (the sub of the JWT). No foreign key: Milepost does not reach into the schema auth.';
+comment on column milepost.members.role is 'viewer reads; operator also creates and controls jobs; admin also manages keys and members.';
+comment on column milepost.members.created_at is 'Since when.';
+
+alter table milepost.members enable row level security;
+revoke all on milepost.members from public, anon, authenticated;
+grant select on milepost.members to authenticated;
+grant select, insert, update, delete on milepost.members to service_role;
+
+-- ==== sql/schema/12_keys.sql
+
+-- keys: what workers and operators' programs hold instead of a Supabase secret. Only the hash is kept.
+create table if not exists milepost_private.keys (
+  key_id       uuid not null default gen_random_uuid(),
+  tenant_id    uuid not null,
+  scope        text not null,
+  name         text,
+  prefix       text not null,
+  key_hash     text not null,
+  created_at   timestamptz not null default now(),
+  expires_at   timestamptz,
+  revoked_at   timestamptz,
+  last_used_at timestamptz,
+  constraint keys_pkey primary key (key_id),
+  constraint keys_tenant_exists foreign key (tenant_id) references milepost.tenants (tenant_id) on delete cascade,
+  constraint key_hash_is_unique unique (key_hash),
+  constraint key_hash_is_sha256 check (key_hash ~ '^[0-9a-f]{64}$'),
+  constraint key_scope_is_known check (scope in ('worker', 'operator', 'ping'))
+);
+create index if not exists keys_by_tenant on milepost_private.keys (tenant_id);
+
+comment on table milepost_private.keys is 'Milepost keys (mp_...): hashed, scoped, revocable.';
+comment on column milepost_private.keys.scope is 'worker creates, reports, claims and reads; operator also controls; ping only pings.';
+comment on column milepost_private.keys.prefix is 'The first characters of the key, to recognise it by.';
+comment on column milepost_private.keys.key_hash is 'sha256 of the key, hex.';
+comment on column milepost_private.keys.last_used_at is 'Last use, to the minute.';
+
+alter table milepost_private.keys enable row level security;
+revoke all on milepost_private.keys from public, anon, authenticated;
+grant select, insert, update, delete on milepost_private.keys to service_role;
+
+-- ==== sql/schema/13_identity.sql
+
+-- Who is asking: a user (JWT) or a Milepost key, and which tenants that opens.
+
+-- key_by_hash: the usable key with this hash, or nothing.
+create or replace function milepost_private.key_by_hash(key_hash text)
+returns milepost_private.keys
+language sql
+stable
+set search_path = ''
+as $$
+  select k from milepost_private.keys k
+  where k.key_hash = key_by_hash.key_hash
+    and k.revoked_at is null
+    and (k.expires_at is null or k.expires_at > now());
+$$;
+comment on function milepost_private.key_by_hash(text) is 'The key with this sha256, unless it is revoked or expired.';
+revoke execute on function milepost_private.key_by_hash(text) from public, anon, authenticated;
+grant execute on function milepost_private.key_by_hash(text) to service_role;
+
+-- my_tenants: what every policy asks. A definer, since the caller may read neither keys nor others' memberships.
+create or replace function milepost_private.my_tenants()
+returns setof uuid
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select m.tenant_id from milepost.members m where m.user_id = auth.uid()
+  union all
+  select k.tenant_id from milepost_private.key_by_hash(nullif(current_setting('milepost.key_hash', true), '')) k
+  where k.tenant_id is not null and k.scope in ('worker', 'operator');
+$$;
+comment on function milepost_private.my_tenants() is
+'Tenants that the caller may read: a user''s memberships, or the tenant of the Milepost key that call_with_key entered with.';
+revoke execute on function milepost_private.my_tenants() from public, anon, authenticated;
+grant execute on function milepost_private.my_tenants() to authenticated, service_role;
+
+-- may_control: may the caller pause, resume, cancel, retry this job?
+create or replace function milepost_private.may_control(tenant_id uuid, owner_id uuid)
+returns boolean
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select exists (
+    select from milepost.members m
+    where m.user_id = auth.uid() and m.tenant_id = may_control.tenant_id
+      and (m.role in ('operator', 'admin') or m.user_id = may_control.owner_id)
+  ) or exists (
+    select from milepost_private.key_by_hash(nullif(current_setting('milepost.key_hash', true), '')) k
+    where k.tenant_id = may_control.tenant_id and k.scope = 'operator'
+  );
+$$;
+comment on function milepost_private.may_control(uuid, uuid) is
+'Whether the caller may control a job of this tenant and owner: operators, admins, operator keys, and members who own it.';
+revoke execute on function milepost_private.may_control(uuid, uuid) from public, anon, authenticated;
+grant execute on function milepost_private.may_control(uuid, uuid) to authenticated, service_role;
+
+-- actor: the caller's name in events: user:<id>, key:<id> or system.
+create or replace function milepost_private.actor()
+returns text
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select coalesce(
+    'user:' || auth.uid(),
+    (select 'key:' || k.key_id
+     from milepost_private.key_by_hash(nullif(current_setting('milepost.key_hash', true), '')) k
+     where k.key_id is not null),
+    'system');
+$$;
+comment on function milepost_private.actor() is 'Who is calling, as events name it: user:<id>, key:<id> or system.';
+revoke execute on function milepost_private.actor() from public, anon, authenticated;
+grant execute on function milepost_private.actor() to authenticated, service_role;
+
+do $$ begin
+  if to_regtype('milepost_private.caller') is null then
+    create type milepost_private.caller as (tenant_id uuid, user_id uuid, key_id uuid, scope text, actor text);
+  end if;
+end $$;
+comment on type milepost_private.caller is 'Who calls a service function: the tenant it acts in, and what it may do there.';
+
+-- resolve_caller: who the functions say is calling, checked. Service functions take it as their first word.
+create or replace function milepost_private.resolve_caller(caller jsonb, scopes text[])
+returns milepost_private.caller
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_key     milepost_private.keys;
+  v_tenant  uuid;
+  v_role    text;
+  v_tenants int;
+begin
+  if caller ? 'key_hash' then
+    v_key := milepost_private.key_by_hash(caller ->> 'key_hash');
+    -- GUARD: unknown, revoked or expired; not told apart
+    if v_key.key_id is null then
+      perform milepost_private.refuse(401, 'invalid_key',
+        'Expected a valid Milepost key in Authorization; this one is unknown, revoked or expired.',
+        'Create one with: milepost keys create --scope worker');
+    end if;
+    -- GUARD: scope
+    if v_key.scope <> all (scopes) then
+      perform milepost_private.refuse(403, 'not_allowed',
+        format('Expected a key of scope %s; this one has scope %s.', array_to_string(scopes, ' or '), v_key.scope),
+        'Use a key of the right scope.');
+    end if;
+    if v_key.last_used_at is null or v_key.last_used_at < now() - interval '1 minute' then
+      update milepost_private.keys k set last_used_at = now()
+      where k.key_id = (select l.key_id from milepost_private.keys l
+                        where l.key_id = v_key.key_id for update skip locked);
+    end if;
+    return row(v_key.tenant_id, null, v_key.key_id, v_key.scope, 'key:' || v_key.key_id)::milepost_private.caller;
+  end if;
+
+  if caller ? 'user_id' then
+    select count(*), min(m.tenant_id::text)::uuid, min(m.role) into v_tenants, v_tenant, v_role
+    from milepost.members m
+    where m.user_id = (caller ->> 'user_id')::uuid
+      and (caller ->> 'tenant_id' is null or m.tenant_id = (caller ->> 'tenant_id')::uuid);
+    -- GUARD: which tenant?
+    if v_tenants > 1 then
+      perform milepost_private.refuse(422, 'tenant_required',
+        'Expected the tenant to act in, since you belong to several.', 'Send the header X-Milepost-Tenant: <tenant_id>.');
+    end if;
+    -- GUARD: no member, or a viewer
+    if v_tenants = 0 or v_role = 'viewer' then
+      perform milepost_private.refuse(403, 'not_allowed',
+        'Expected a member with the role operator or admin.', 'Ask an admin of the tenant to change your role.');
+    end if;
+    return row(v_tenant, (caller ->> 'user_id')::uuid, null, 'operator', 'user:' || (caller ->> 'user_id'))::milepost_private.caller;
+  end if;
+
+  -- The service itself, with nobody behind it.
+  if caller ? 'tenant_id' then
+    return row((caller ->> 'tenant_id')::uuid, null, null, 'operator', 'system')::milepost_private.caller;
+  end if;
+  perform milepost_private.refuse(401, 'key_required', 'Expected a Milepost key or a user; found neither.',
+    'Send Authorization: Bearer mp_...');
+end;
+$$;
+comment on function milepost_private.resolve_caller(jsonb, text[]) is
+'Checks {"key_hash"}, {"user_id", "tenant_id"} or {"tenant_id"} and returns who it is. Refuses with 401, 403 or 422.';
+revoke execute on function milepost_private.resolve_caller(jsonb, text[]) from public, anon, authenticated;
+grant execute on function milepost_private.resolve_caller(jsonb, text[]) to service_role;
+
+drop policy if exists "members see their tenants" on milepost.tenants;
+create policy "members see their tenants" on milepost.tenants for select to authenticated
+  using (tenant_id = any (array(select milepost_private.my_tenants())));
+drop policy if exists "members see who else is a member" on milepost.members;
+create policy "members see who else is a member" on milepost.members for select to authenticated
+  using (tenant_id = any (array(select milepost_private.my_tenants())));
+
+-- ==== sql/schema/20_pace.sql
+
+-- The estimator's types: what a job remembers of its own pace, what a kind remembers of its runs, and an answer.
+-- The model is told in docs/eta.md. All state is of fixed size; clocks are active seconds, which stand still while a job is paused.
+do $$
+begin
+  if to_regtype('milepost_private.pace') is null then
+    create type milepost_private.pace as (
+      done           float8,  -- settled items at the last checkpoint
+      total          float8,  -- settled and remaining items at the last advance; null while unknown
+      moved_s        float8,  -- active clock at the last advance
+      moves          int,     -- advances
+      gap_s          float8,  -- running mean of the time between advances
+      work           float8,  -- items settled, those of a repeated attempt included
+      spent_s        float8,  -- seconds they took
+      recent_work    float8,  -- the same for about the last sixteenth of the run
+      recent_s       float8,
+      recent_growth  float8,  -- by how much the total grew (fell, where negative) meanwhile
+      check_s        float8,  -- the last self-check: active clock, work, and both costs as they were
+      check_work     float8,
+      check_mean     float8,
+      check_recent   float8,
+      error_mean     float8,  -- fading sum of ln(cost found / mean cost)^2 over the self-checks
+      error_recent   float8,  -- the same for the recent cost
+      error_weight   float8   -- fading count of self-checks
+    );
+  end if;
+
+  if to_regtype('milepost_private.kind_pace') is null then
+    create type milepost_private.kind_pace as (
+      runs             int,       -- completed runs learnt from
+      ln_duration      float8,    -- mean of ln(active seconds), and its variance
+      ln_duration_var  float8,
+      costed_runs      int,       -- those of them that counted items
+      ln_cost          float8,    -- mean of ln(active seconds per item), and its variance
+      ln_cost_var      float8,
+      shape            float8[],  -- share of the run's time at which 10 %, 20 % .. 90 % were reached, and the variance of its logarithm
+      shape_var        float8[],
+      residuals        float8[],  -- ln(true / predicted) of the last 20 runs, ten a run: predicted at 0 %, 10 % .. 90 %
+      residual_low     float8[],  -- their tenth and ninetieth percentiles for each tenth of progress
+      residual_high    float8[]
+    );
+  end if;
+
+  if to_regtype('milepost_private.estimate') is null then
+    create type milepost_private.estimate as (
+      remaining_s  float8,
+      low_s        float8,  -- low_s to high_s is the central 80 % interval
+      high_s       float8
+    );
+  end if;
+end;
+$$;
+
+comment on type milepost_private.pace is
+'How fast a job is, in fixed size; advanced by pace_step, read by pace_estimate and pace_rate.';
+comment on type milepost_private.kind_pace is
+'What completed runs of a kind taught about duration, cost, shape and errors of prediction, in fixed size; advanced by kind_pace_learn.';
+comment on type milepost_private.estimate is
+'Active seconds that remain and the range that holds them in 80 % of cases; all null where that cannot be known.';
+
+-- ==== sql/schema/20_pace_estimate.sql
+
+-- pace_estimate: how long a job still takes, from its own pace and from earlier runs of its kind.
+create or replace function milepost_private.pace_estimate(
+  pace      milepost_private.pace,       -- null = no checkpoint yet
+  active_s  float8,                      -- the job's active clock now
+  remaining float8,                      -- items pending; null while the total is unknown
+  history   milepost_private.kind_pace,  -- null = no earlier run
+  fraction  float8                       -- share of the job that is settled, 0 to 1; null while unknown
+)
+returns milepost_private.estimate
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_said      milepost_private.estimate;
+  v_low       float8;  -- the range is kept as ln(remaining_s / low_s) and ln(high_s / remaining_s)
+  v_high      float8;
+  v_silence   float8;
+  v_errors    float8;
+  v_recent    float8;
+  v_trust     float8;
+  v_growth    float8;
+  v_prior     milepost_private.estimate;
+  v_prior_var float8;
+  v_weight    float8;
+  v_tenth     int;
+begin
+  -- Its own evidence.
+  if remaining is not null and pace.work > 0 and pace.spent_s > 0 then
+    -- Nothing pending and not yet over: half an item is the least that can remain.
+    remaining := greatest(remaining, 0.5);
+    v_silence := greatest(active_s - pace.moved_s, 0);
+    v_errors := greatest(pace.error_weight, 1);
+
+    v_recent := ln(greatest(pace.recent_s / pace.recent_work * pace.work / pace.spent_s, 1e-6));
+    v_trust := 1 / (1 + 100 * ((pace.error_recent / v_errors + 0.004) / (pace.error_mean / v_errors + 0.004)) ^ 5);
+    v_growth := pace.recent_growth / pace.recent_work;
+    v_said.remaining_s := remaining * pace.spent_s / pace.work * exp(v_trust * v_recent)
+      / (1 - v_growth * case when v_growth > 0 then 0.3 else 1 end);
+
+    v_low := 0.5 * remaining / (pace.work + remaining) + 0.25 * sqrt(pace.error_mean / v_errors)
+      + 0.12 * abs(v_recent) + 0.38 / sqrt(pace.moves);
+    v_high := 0.15 + 0.52 * abs(v_recent) + 0.86 / sqrt(pace.moves);
+
+    -- Counted down for the usual gap; beyond it a silence is expected to last on.
+    v_said.remaining_s := greatest(
+      v_said.remaining_s - least(v_silence, pace.gap_s) + 0.7 * greatest(v_silence - pace.gap_s, 0),
+      0.3 * v_said.remaining_s,
+      0.001
+    );
+    v_high := v_high + 1.5 * least(pace.gap_s / v_said.remaining_s, 2);
+  elsif fraction > 0 and fraction < 1 and active_s > 0 then
+    v_said.remaining_s := greatest(active_s * (1 - fraction) / fraction, 0.001);
+    v_low := 0.7;
+    v_high := 0.7;
+  end if;
+
+  if history.runs > 0 then
+    v_prior := milepost_private.pace_prior(history, active_s, pace.work + remaining, fraction);
+    -- 2.56 standard deviations lie between the tenth and the ninetieth percentile.
+    v_prior_var := (ln(v_prior.high_s / v_prior.low_s) / 2.56) ^ 2;
+    if v_said.remaining_s is null then
+      v_said := v_prior;
+      v_low := ln(v_said.remaining_s / v_said.low_s);
+      v_high := ln(v_said.high_s / v_said.remaining_s);
+    else
+      v_weight := v_prior_var / (v_prior_var + ((v_low + v_high) / 2.56) ^ 2);
+      v_said.remaining_s := exp(v_weight * ln(v_said.remaining_s) + (1 - v_weight) * ln(v_prior.remaining_s));
+      v_low := v_low * sqrt(v_weight);
+      v_high := v_high * sqrt(v_weight);
+    end if;
+  end if;
+
+  -- Split-conformal: how wrong the kind's earlier predictions were at this tenth of progress.
+  v_tenth := 1 + floor(10 * least(greatest(fraction, 0), 0.99))::int;
+  if history.residual_low[v_tenth] is not null then
+    v_weight := history.runs / (history.runs + 5.0);
+    v_low := v_low + v_weight * (greatest(-history.residual_low[v_tenth], 0) - v_low);
+    v_high := v_high + v_weight * (greatest(history.residual_high[v_tenth], 0) - v_high);
+  end if;
+
+  v_said.low_s := v_said.remaining_s * exp(-v_low);
+  v_said.high_s := v_said.remaining_s * exp(v_high);
+  return v_said;
+end;
+$$;
+
+comment on function milepost_private.pace_estimate(
+  milepost_private.pace, float8, float8, milepost_private.kind_pace, float8
+) is
+'Active seconds that remain at active_s with their 80 % range; all null where neither the job nor its kind''s history tells.';
+
+revoke execute on function milepost_private.pace_estimate(
+  milepost_private.pace, float8, float8, milepost_private.kind_pace, float8
+) from public, anon, authenticated;
+grant execute on function milepost_private.pace_estimate(
+  milepost_private.pace, float8, float8, milepost_private.kind_pace, float8
+) to authenticated, service_role;
+
+-- ==== sql/schema/20_pace_learn.sql
+
+-- kind_pace_learn: what a kind's history is after one more completed run. Later runs weigh more: twenty runs are its memory.
+create or replace function milepost_private.kind_pace_learn(
+  history     milepost_private.kind_pace,  -- null = the kind's first run
+  active_s    float8,                      -- the run's active clock at its end
+  work        float8,                      -- items it settled by work; null or 0 where it counted none
+  reached_s   float8[],                    -- active clock when 0 %, 10 % .. 90 % were first reached: ten values; null where unknown
+  predicted_s float8[]                     -- remaining_s as it was predicted then: ten values; null where there was none
+)
+returns milepost_private.kind_pace
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_gain  float8;
+  v_apart float8;
+  v_share float8;
+  v_low   float8[];
+  v_high  float8[];
+begin
+  -- GUARD: a run without duration teaches nothing
+  if active_s is null or active_s <= 0 then
+    return history;
+  end if;
+  if history is null then
+    history := row(0, ln(active_s), 0.3, 0, null, 0.3, null, null, null, null, null);
+  end if;
+
+  -- A first guess of the variances (0.3: a factor of 1.7 either way) counts as two runs.
+  history.runs := history.runs + 1;
+  v_gain := greatest(1.0::float8 / history.runs, 0.05);
+  v_apart := ln(active_s) - history.ln_duration;
+  history.ln_duration := history.ln_duration + v_gain * v_apart;
+  if history.runs > 1 then
+    history.ln_duration_var := history.ln_duration_var
+      + greatest(1.0::float8 / (history.runs + 1), 0.05) * (v_apart ^ 2 - history.ln_duration_var);
+  end if;
+
+  if work > 0 then
+    history.costed_runs := history.costed_runs + 1;
+    v_apart := ln(active_s / work) - coalesce(history.ln_cost, ln(active_s / work));
+    history.ln_cost := coalesce(history.ln_cost + greatest(1.0::float8 / history.costed_runs, 0.05) * v_apart, ln(active_s / work));
+    if history.costed_runs > 1 then
+      history.ln_cost_var := history.ln_cost_var
+        + greatest(1.0::float8 / (history.costed_runs + 1), 0.05) * (v_apart ^ 2 - history.ln_cost_var);
+    end if;
+  end if;
+
+  if reached_s is not null then
+    -- Before the first run every kind is taken to be even, and that counts as one run.
+    history.shape := coalesce(history.shape, array[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]);
+    history.shape_var := coalesce(history.shape_var, array_fill(0.3::float8, array[9]));
+    v_gain := greatest(1.0::float8 / (history.runs + 1), 0.05);
+    for tenth in 1 .. 9 loop
+      v_share := least(greatest(reached_s[tenth + 1] / active_s, 0.001), 0.999);
+      if v_share is not null then
+        v_apart := ln(v_share / history.shape[tenth]);
+        history.shape[tenth] := history.shape[tenth] * exp(v_gain * v_apart);
+        history.shape_var[tenth] := history.shape_var[tenth] + v_gain * (v_apart ^ 2 - history.shape_var[tenth]);
+      end if;
+    end loop;
+  end if;
+
+  if reached_s is not null and predicted_s is not null then
+    for tenth in 1 .. 10 loop
+      history.residuals[10 * ((history.runs - 1) % 20) + tenth] := case
+        when predicted_s[tenth] > 0 and reached_s[tenth] < active_s then ln((active_s - reached_s[tenth]) / predicted_s[tenth])
+      end;
+    end loop;
+    -- A tenth and its neighbours count together, so that a few runs are enough.
+    select array_agg(q.low order by q.tenth), array_agg(q.high order by q.tenth)
+      into v_low, v_high
+      from (
+        select t.tenth,
+               percentile_cont(0.1) within group (order by r.residual) as low,
+               percentile_cont(0.9) within group (order by r.residual) as high
+          from generate_series(1, 10) as t (tenth)
+          left join unnest(history.residuals) with ordinality as r (residual, place)
+            on (r.place - 1) % 10 + 1 between t.tenth - 1 and t.tenth + 1
+         group by t.tenth
+      ) as q;
+    history.residual_low := v_low;
+    history.residual_high := v_high;
+  end if;
+  return history;
+end;
+$$;
+
+comment on function milepost_private.kind_pace_learn(milepost_private.kind_pace, float8, float8, float8[], float8[]) is
+'A kind''s history after one more completed run; reached_s and predicted_s hold ten values, for 0 %, 10 % .. 90 %.';
+
+revoke execute on function milepost_private.kind_pace_learn(milepost_private.kind_pace, float8, float8, float8[], float8[])
+  from public, anon, authenticated;
+grant execute on function milepost_private.kind_pace_learn(milepost_private.kind_pace, float8, float8, float8[], float8[])
+  to service_role;
+
+-- ==== sql/schema/20_pace_prior.sql
+
+-- pace_prior: what earlier runs of a kind say of how long this one still takes.
+create or replace function milepost_private.pace_prior(
+  history  milepost_private.kind_pace,  -- of at least one run
+  active_s float8,                      -- the job's active clock now
+  items    float8,                      -- items of the whole run; null while unknown
+  fraction float8                       -- share of the job that is settled, 0 to 1; null while unknown
+)
+returns milepost_private.estimate
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_ln_total float8 := history.ln_duration;
+  v_var      float8 := history.ln_duration_var;
+  v_tenth    int;
+  v_before   float8;
+  v_share    float8;
+  v_share_var float8;
+  v_weight   float8;
+  v_slope    float8;
+  v_lived    float8;
+  v_median   float8;
+begin
+  if items > 0 and history.costed_runs > 0 and history.ln_cost_var < v_var then
+    v_ln_total := history.ln_cost + ln(items);
+    v_var := history.ln_cost_var;
+  end if;
+  -- A new run is one more draw than those the variance was taken of; and no kind is ever known to better than a tenth.
+  v_var := greatest(v_var * (1 + 1.0::float8 / history.runs), 0.01);
+  active_s := greatest(active_s, 0);
+
+  if fraction > 0 and fraction < 1 and active_s > 0 and history.shape is not null then
+    -- Where on its way, in time, a run of this kind is at this fraction; and so how long this run is by its own clock.
+    v_tenth := floor(10 * fraction)::int;
+    v_before := case when v_tenth > 0 then history.shape[v_tenth] else 0 end;
+    v_share := v_before + (10 * fraction - v_tenth)
+      * (case when v_tenth < 9 then history.shape[v_tenth + 1] else 1 end - v_before);
+    v_share := least(greatest(v_share, 1e-6), 0.999);
+    v_share_var := history.shape_var[greatest(v_tenth, 1)] * greatest(0.1 / fraction, 1) + 0.001;
+    v_weight := v_var / (v_var + v_share_var);
+    v_ln_total := v_ln_total + v_weight * (ln(active_s / v_share) - v_ln_total);
+    v_var := v_weight * v_share_var / (1 - v_share) ^ 2;
+    v_median := exp(v_ln_total) * (1 - v_share);
+    return row(v_median, v_median * exp(-1.28 * sqrt(v_var)), v_median * exp(1.28 * sqrt(v_var)));
+  end if;
+
+  -- Durations taken as log-logistic: like the log-normal in the middle, closed in form, and with a tail in which the longer
+  -- a job has run, the longer it is expected to go on. So a late job is never "over", and an early one is never in debt.
+  v_slope := pi() / sqrt(3 * v_var);
+  v_lived := least(greatest(active_s / exp(v_ln_total), 1e-9), 1e9) ^ v_slope;
+  return row(
+    greatest(exp(v_ln_total) * ((1 + v_lived) / 0.5 - 1) ^ (1 / v_slope) - active_s, 0.003),
+    greatest(exp(v_ln_total) * ((1 + v_lived) / 0.9 - 1) ^ (1 / v_slope) - active_s, 0.001),
+    greatest(exp(v_ln_total) * ((1 + v_lived) / 0.1 - 1) ^ (1 / v_slope) - active_s, 0.009)
+  );
+end;
+$$;
+
+comment on function milepost_private.pace_prior(milepost_private.kind_pace, float8, float8, float8) is
+'Active seconds that remain and their 80 % range by a kind''s earlier runs alone.';
+
+revoke execute on function milepost_private.pace_prior(milepost_private.kind_pace, float8, float8, float8)
+  from public, anon, authenticated;
+grant execute on function milepost_private.pace_prior(milepost_private.kind_pace, float8, float8, float8)
+  to authenticated, service_role;
+
+-- ==== sql/schema/20_pace_rate.sql
+
+-- pace_rate: how many items a second a job settles now.
+-- Silence beyond the usual gap is time without work, so the rate of a job that hangs sinks towards 0.
+create or replace function milepost_private.pace_rate(pace milepost_private.pace, active_s float8)
+returns float8
+language sql
+immutable
+set search_path = ''
+as $$
+  select case when (pace).work > 0 then
+    (pace).recent_work / greatest((pace).recent_s + greatest(active_s - (pace).moved_s - (pace).gap_s, 0), 0.001)
+  end;
+$$;
+
+comment on function milepost_private.pace_rate(milepost_private.pace, float8) is
+'Items a second at active_s, over about the last sixteenth of the run; null before any progress.';
+
+revoke execute on function milepost_private.pace_rate(milepost_private.pace, float8) from public, anon, authenticated;
+grant execute on function milepost_private.pace_rate(milepost_private.pace, float8) to authenticated, service_role;
+
+-- ==== sql/schema/20_pace_step.sql
+
+-- pace_step: what a job's pace is after one more checkpoint.
+create or replace function milepost_private.pace_step(
+  pace      milepost_private.pace,  -- null = the job's start
+  active_s  float8,                 -- the job's active clock; one that goes back is taken to stand still
+  done      float8,                 -- settled by work: completed + failed + canceled; a fall is a retry
+  remaining float8                  -- items pending; null while the total is unknown
+)
+returns milepost_private.pace
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_moved float8;
+  v_took  float8;
+  v_keep  float8;
+  v_cost  float8;
+begin
+  if pace is null then
+    -- What is done at second 0 was done before; what is done later was done since.
+    pace := row(case when active_s > 0 then 0 else done end, done + remaining, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+  end if;
+
+  v_moved := done - pace.done;
+  pace.done := done;
+
+  -- GUARD: no advance. After a fall the same items are work again: their cost counts, their number does not go back.
+  if v_moved is null or v_moved <= 0 then
+    pace.total := coalesce(pace.total, done + remaining);
+    return pace;
+  end if;
+
+  active_s := greatest(active_s, pace.moved_s);
+  v_took := active_s - pace.moved_s;
+  v_cost := v_took / v_moved;
+
+  -- A first advance that has nothing to do with the second was a jump over earlier work, or the start-up: it is no sample.
+  if pace.moves = 1 and v_took > 0 and pace.spent_s not between pace.work * v_cost / 20 and pace.work * v_cost * 20 then
+    pace := row(done, pace.total, pace.moved_s, 0, 0, 0, 0, 0, 0, 0, pace.moved_s, 0, 0, 0, 0, 0, 0);
+  end if;
+
+  v_keep := case when pace.moved_s > 0.1 * active_s then (pace.moved_s / active_s) ^ 16 else 0 end;
+  pace.moves := pace.moves + 1;
+  pace.gap_s := pace.gap_s + greatest(0.05, 1.0::float8 / pace.moves) * (v_took - pace.gap_s);
+  pace.moved_s := active_s;
+  pace.work := pace.work + v_moved;
+  pace.spent_s := pace.spent_s + v_took;
+  pace.recent_work := pace.recent_work * v_keep + v_moved;
+  pace.recent_s := pace.recent_s * v_keep + v_took;
+  -- A total corrected all at once is no growth that goes on: it counts for no more than the items done meanwhile.
+  pace.recent_growth := pace.recent_growth * v_keep
+    + coalesce(greatest(least(done + remaining - pace.total, v_moved), -2 * v_moved), 0);
+  pace.total := coalesce(done + remaining, pace.total);
+
+  -- Self-check, each time the work has grown by 3 %: what would either cost have predicted for this stretch?
+  if pace.work >= 1.03 * pace.check_work and active_s > pace.check_s then
+    if pace.check_mean > 0 and pace.check_recent > 0 then
+      v_cost := (active_s - pace.check_s) / (pace.work - pace.check_work);
+      pace.error_mean := 0.87 * pace.error_mean + least(ln(v_cost / pace.check_mean) ^ 2, 3);
+      pace.error_recent := 0.87 * pace.error_recent + least(ln(v_cost / pace.check_recent) ^ 2, 3);
+      pace.error_weight := 0.87 * pace.error_weight + 1;
+    end if;
+    pace.check_s := active_s;
+    pace.check_work := pace.work;
+    pace.check_mean := pace.spent_s / pace.work;
+    pace.check_recent := pace.recent_s / pace.recent_work;
+  end if;
+  return pace;
+end;
+$$;
+
+comment on function milepost_private.pace_step(milepost_private.pace, float8, float8, float8) is
+'The pace after one more checkpoint at active_s, with done items settled by work and remaining ones pending (null = unknown).';
+
+revoke execute on function milepost_private.pace_step(milepost_private.pace, float8, float8, float8)
+  from public, anon, authenticated;
+grant execute on function milepost_private.pace_step(milepost_private.pace, float8, float8, float8)
+  to service_role;
+
+-- ==== sql/schema/20_rhythm.sql
+
+-- Liveness by progress: what is remembered of a job's rhythm, of its kind's, and the verdict drawn from both.
+-- The rule is told in docs/liveness.md. All state is of fixed size; clocks are active seconds, which stand still while a job is paused.
+do $$
+begin
+  if to_regtype('milepost_private.rhythm') is null then
+    create type milepost_private.rhythm as (
+      seen_s        float8,   -- active clock at the last contact
+      contact_gap_s float8,   -- longest recent time between contacts
+      risen_s       float8,   -- active clock at the last counted rise, fall, resume, retry or stage: silence begins here
+      base          float8,   -- settled items at that moment
+      high          float8,   -- most settled items ever
+      high_s        float8,   -- active clock when that was reached
+      falls         int,      -- times the count fell in this attempt since the last new high
+      retries       int,      -- attempts begun since the last new high
+      falls_most    int,      -- most falls and retries that a new high ever followed
+      gaps          int,      -- gaps between counted rises learnt from
+      gap_ln        float8,   -- running mean of ln(gap)
+      longest_s     float8,   -- longest recent gap
+      step_ln       float8,   -- running mean of ln(step), a step being what a counted rise rose by
+      first_s       float8,   -- longest first gap after a start, fall, resume, retry or stage
+      fresh         boolean   -- the running gap is such a first gap, and no sample of the rhythm
+    );
+  end if;
+
+  if to_regtype('milepost_private.kind_rhythm') is null then
+    create type milepost_private.kind_rhythm as (
+      runs      int,      -- completed runs learnt from
+      gap_ln    float8,   -- mean over runs of ln(typical gap)
+      spread_ln float8,   -- fading maximum over runs of ln(longest gap / typical gap)
+      first_s   float8,   -- fading maximum over runs of the first gap
+      falls     int       -- fading maximum over runs of the falls that a new high followed
+    );
+  end if;
+
+  if to_regtype('milepost_private.liveness_verdict') is null then
+    create type milepost_private.liveness_verdict as (
+      liveness    text,     -- on_time, late, stalled, lost
+      threshold_s float8,   -- silence that is too long
+      silence_s   float8,   -- active seconds without progress
+      reason      text      -- never_started, no_contact, no_net_progress, no_progress; null where on time
+    );
+  end if;
+end;
+$$;
+
+comment on type milepost_private.rhythm is
+'How regularly a job progresses, in fixed size; advanced by rhythm_step, judged by rhythm_liveness.';
+comment on type milepost_private.kind_rhythm is
+'What completed runs of a kind taught about its rhythm, in fixed size; advanced by kind_rhythm_learn.';
+comment on type milepost_private.liveness_verdict is
+'on_time, late, stalled or lost, with the silence, the threshold it was held against, and the reason.';
+
+-- ==== sql/schema/20_rhythm_learn.sql
+
+-- kind_rhythm_learn: what a kind's history is after one more completed run.
+-- Only for runs that completed: the silence that ended in a reset or a cancel is not how long a gap of this kind is.
+create or replace function milepost_private.kind_rhythm_learn(
+  history milepost_private.kind_rhythm,   -- null = the first run
+  rhythm  milepost_private.rhythm         -- as the run's last checkpoint left it
+)
+returns milepost_private.kind_rhythm
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  -- GUARD: the run was never heard from
+  if rhythm is null then
+    return history;
+  end if;
+
+  history.runs := coalesce(history.runs, 0) + 1;
+
+  if rhythm.gaps >= 3 then
+    history.gap_ln := coalesce(
+      history.gap_ln + greatest(0.05, 1.0 / history.runs) * (rhythm.gap_ln - history.gap_ln),
+      rhythm.gap_ln
+    );
+    -- Completing is progress too: the gap before it may be the longest.
+    history.spread_ln := greatest(
+      0.9 * history.spread_ln,
+      ln(greatest(rhythm.longest_s, rhythm.seen_s - rhythm.risen_s, 0.001)) - rhythm.gap_ln,
+      0
+    );
+  end if;
+
+  -- A run that never counted anything teaches how long a whole run is silent.
+  history.first_s := greatest(
+    0.9 * history.first_s,
+    case when rhythm.high = 0 then least(rhythm.seen_s, 1e9) else rhythm.first_s end
+  );
+  history.falls := greatest(floor(0.9 * history.falls), rhythm.falls_most);
+  return history;
+end;
+$$;
+
+comment on function milepost_private.kind_rhythm_learn(milepost_private.kind_rhythm, milepost_private.rhythm) is
+'The history of a kind after one more completed run of this rhythm.';
+
+revoke execute on function milepost_private.kind_rhythm_learn(milepost_private.kind_rhythm, milepost_private.rhythm)
+  from public, anon, authenticated;
+grant execute on function milepost_private.kind_rhythm_learn(milepost_private.kind_rhythm, milepost_private.rhythm)
+  to service_role;
+
+-- ==== sql/schema/20_rhythm_liveness.sql
+
+-- rhythm_liveness: whether a running job is on time, late, stalled or lost, and why.
+-- Asked of running jobs only: one that is paused, waiting or finished is on time whatever its rhythm says.
+create or replace function milepost_private.rhythm_liveness(
+  rhythm        milepost_private.rhythm,        -- null = never heard from
+  active_s      float8,
+  contact_age_s float8,                         -- wall clock seconds since the last contact; null = there was none
+  stall_after_s float8,                         -- declared by the author; null = learn it
+  history       milepost_private.kind_rhythm    -- null = no earlier run
+)
+returns milepost_private.liveness_verdict
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_verdict  milepost_private.liveness_verdict;
+  v_unheard  boolean;
+begin
+  v_verdict.threshold_s := milepost_private.rhythm_threshold_s(rhythm, stall_after_s, history);
+  v_verdict.silence_s := milepost_private.rhythm_silence_s(rhythm, active_s, history);
+
+  -- A pause counts for neither clock, so that a job is not missed for the hours it was told to wait.
+  v_unheard := coalesce(
+    least(contact_age_s, active_s - rhythm.seen_s) > greatest(5 * rhythm.contact_gap_s, 60),
+    true
+  );
+
+  v_verdict.liveness := case
+    when v_verdict.silence_s > v_verdict.threshold_s then
+      case when v_unheard or rhythm.seen_s <= rhythm.risen_s then 'lost' else 'stalled' end
+    when v_verdict.silence_s > 0.5 * v_verdict.threshold_s or v_unheard and rhythm.contact_gap_s is not null then 'late'
+    else 'on_time'
+  end;
+
+  v_verdict.reason := case
+    when v_verdict.liveness = 'on_time' then null
+    when coalesce(rhythm.high, 0) = 0 then 'never_started'
+    when v_verdict.liveness = 'lost' or v_verdict.silence_s <= 0.5 * v_verdict.threshold_s then 'no_contact'
+    when v_verdict.silence_s > active_s - rhythm.risen_s then 'no_net_progress'
+    else 'no_progress'
+  end;
+
+  return v_verdict;
+end;
+$$;
+
+comment on function milepost_private.rhythm_liveness(
+  milepost_private.rhythm, float8, float8, float8, milepost_private.kind_rhythm
+) is
+'Liveness of a running job at active_s: on_time, late, stalled or lost, with silence, threshold and reason.';
+
+revoke execute on function milepost_private.rhythm_liveness(
+  milepost_private.rhythm, float8, float8, float8, milepost_private.kind_rhythm
+) from public, anon, authenticated;
+grant execute on function milepost_private.rhythm_liveness(
+  milepost_private.rhythm, float8, float8, float8, milepost_private.kind_rhythm
+) to authenticated, service_role;
+
+-- ==== sql/schema/20_rhythm_silence_s.sql
+
+-- rhythm_silence_s: for how many active seconds a job has made no progress.
+-- Once the count has fallen so often without a new high, climbing is no progress: silence is then counted from that high.
+create or replace function milepost_private.rhythm_silence_s(
+  rhythm   milepost_private.rhythm,        -- null = never heard from
+  active_s float8,
+  history  milepost_private.kind_rhythm    -- null = no earlier run
+)
+returns float8
+language sql
+immutable
+set search_path = ''
+as $$
+  select greatest(
+    active_s - case
+      when rhythm.falls + rhythm.retries >= greatest(4, 1 + history.falls) then rhythm.high_s
+      else coalesce(rhythm.risen_s, 0)
+    end,
+    0
+  );
+$$;
+
+comment on function milepost_private.rhythm_silence_s(milepost_private.rhythm, float8, milepost_private.kind_rhythm) is
+'Active seconds since the job''s last counted rise, or since its last new high where it only falls and climbs.';
+
+revoke execute on function milepost_private.rhythm_silence_s(milepost_private.rhythm, float8, milepost_private.kind_rhythm)
+  from public, anon, authenticated;
+grant execute on function milepost_private.rhythm_silence_s(milepost_private.rhythm, float8, milepost_private.kind_rhythm)
+  to authenticated, service_role;
+
+-- ==== sql/schema/20_rhythm_stalls_in_s.sql
+
+-- rhythm_stalls_in_s: when a running job will be stalled if it stays silent.
+-- Stored as a time and indexed, it makes a sweep one range scan.
+create or replace function milepost_private.rhythm_stalls_in_s(
+  rhythm        milepost_private.rhythm,        -- null = never heard from
+  active_s      float8,
+  stall_after_s float8,                         -- declared by the author; null = learn it
+  history       milepost_private.kind_rhythm    -- null = no earlier run
+)
+returns float8
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return greatest(
+    milepost_private.rhythm_threshold_s(rhythm, stall_after_s, history)
+      - milepost_private.rhythm_silence_s(rhythm, active_s, history),
+    0
+  );
+end;
+$$;
+
+comment on function milepost_private.rhythm_stalls_in_s(
+  milepost_private.rhythm, float8, float8, milepost_private.kind_rhythm
+) is
+'Active seconds from active_s until the job is stalled if it stays silent; 0 where it is.';
+
+revoke execute on function milepost_private.rhythm_stalls_in_s(
+  milepost_private.rhythm, float8, float8, milepost_private.kind_rhythm
+) from public, anon, authenticated;
+grant execute on function milepost_private.rhythm_stalls_in_s(
+  milepost_private.rhythm, float8, float8, milepost_private.kind_rhythm
+) to authenticated, service_role;
+
+-- ==== sql/schema/20_rhythm_step.sql
+
+-- rhythm_step: what a job's rhythm is after one more contact.
+-- A rise counts when it is at least 0.15 of a usual step; smaller ones add up, so that a crawl is silence and a slow-down is not.
+create or replace function milepost_private.rhythm_step(
+  rhythm   milepost_private.rhythm,   -- null = the job's start
+  active_s float8,                    -- the job's active clock; one that goes back is taken to stand still
+  done     float8,                    -- settled items: completed + failed + canceled + skipped
+  event    text                       -- checkpoint, retry, resume or stage
+)
+returns milepost_private.rhythm
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_gap  float8;
+  v_step float8;
+begin
+  if event is null or event not in ('checkpoint', 'retry', 'resume', 'stage') then
+    raise exception 'rhythm_step: event must be checkpoint, retry, resume or stage, found %', coalesce(event, 'null')
+      using errcode = 'invalid_parameter_value', hint = 'Pass one of the four words.';
+  end if;
+
+  if rhythm is null then
+    rhythm := row(null, null, 0, 0, 0, 0, 0, 0, 0, 0, null, null, null, null, true);
+  end if;
+  active_s := greatest(active_s, rhythm.seen_s, rhythm.risen_s);
+  done := greatest(coalesce(done, rhythm.base), 0);
+
+  -- No gap is taken as longer than 1e9 s, so that no arithmetic below can overflow.
+  if rhythm.seen_s is not null then
+    v_gap := least(active_s - rhythm.seen_s, 1e9);
+    rhythm.contact_gap_s := greatest(rhythm.contact_gap_s - v_gap / 200, v_gap);
+  end if;
+  rhythm.seen_s := active_s;
+
+  if done > rhythm.high then
+    rhythm.falls_most := greatest(rhythm.falls_most, rhythm.falls + rhythm.retries);
+    rhythm.falls := 0;
+    rhythm.retries := 0;
+    rhythm.high := done;
+    rhythm.high_s := active_s;
+  end if;
+
+  v_step := done - rhythm.base;
+
+  if event <> 'checkpoint' then
+    if event = 'retry' then
+      rhythm.retries := rhythm.retries + 1;
+      rhythm.falls := 0;
+    elsif event = 'stage' then
+      -- The stage may count other units at another pace. The old pace stays in force until the first gap replaces it.
+      rhythm.gaps := 0;
+      rhythm.step_ln := null;
+    end if;
+    rhythm.risen_s := active_s;
+    rhythm.base := done;
+    rhythm.fresh := true;
+    return rhythm;
+  end if;
+
+  -- GUARD: a contact without progress
+  if v_step = 0 or abs(v_step) < 0.15 * exp(rhythm.step_ln) and rhythm.gaps >= 3 then
+    return rhythm;
+  end if;
+
+  if v_step < 0 then
+    rhythm.falls := rhythm.falls + 1;
+    rhythm.risen_s := active_s;
+    rhythm.base := done;
+    rhythm.fresh := true;
+    return rhythm;
+  end if;
+
+  v_gap := least(active_s - rhythm.risen_s, 1e9);
+
+  if rhythm.fresh then
+    rhythm.first_s := greatest(rhythm.first_s, nullif(v_gap, 0));
+    rhythm.fresh := false;
+  -- GUARD: rises in quick succession, such as entries that were held back and come at once, are one rise
+  elsif v_gap = 0 or rhythm.gaps >= 3 and v_gap < 0.1 * exp(rhythm.gap_ln) then
+    return rhythm;
+  else
+    rhythm.gaps := rhythm.gaps + 1;
+    if rhythm.gaps = 1 then
+      rhythm.gap_ln := ln(greatest(v_gap, 0.001));
+      rhythm.longest_s := v_gap;
+    else
+      rhythm.gap_ln := rhythm.gap_ln + greatest(0.05, 0.7 / rhythm.gaps)
+        * least(greatest(ln(greatest(v_gap, 0.001)) - rhythm.gap_ln, -1), 1);
+      rhythm.longest_s := greatest(rhythm.longest_s - v_gap / 200, v_gap);
+    end if;
+    -- The first steps may hold work skipped at once: the smallest of them is the usual one.
+    v_step := least(greatest(ln(v_step), -600), 600);
+    rhythm.step_ln := case
+      when rhythm.gaps <= 3 then least(rhythm.step_ln, v_step)
+      else rhythm.step_ln + 0.1 * least(greatest(v_step - rhythm.step_ln, -1), 1)
+    end;
+  end if;
+
+  rhythm.risen_s := active_s;
+  rhythm.base := done;
+  return rhythm;
+end;
+$$;
+
+comment on function milepost_private.rhythm_step(milepost_private.rhythm, float8, float8, text) is
+'The rhythm after one more contact at active_s with done settled items; event is checkpoint, retry, resume or stage.';
+
+revoke execute on function milepost_private.rhythm_step(milepost_private.rhythm, float8, float8, text)
+  from public, anon, authenticated;
+grant execute on function milepost_private.rhythm_step(milepost_private.rhythm, float8, float8, text)
+  to service_role;
+
+-- ==== sql/schema/20_rhythm_threshold_s.sql
+
+-- rhythm_threshold_s: the silence in active seconds after which a job is stalled.
+create or replace function milepost_private.rhythm_threshold_s(
+  rhythm        milepost_private.rhythm,        -- null = never heard from
+  stall_after_s float8,                         -- declared by the author; null = learn it
+  history       milepost_private.kind_rhythm    -- null = no earlier run
+)
+returns float8
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_gaps      int := coalesce(rhythm.gaps, 0);
+  v_gap_ln    float8;
+  v_typical   float8;
+  v_longest   float8;
+  v_threshold float8;
+  v_first     float8;
+begin
+  -- GUARD: the author knows best
+  if stall_after_s is not null then
+    return stall_after_s;
+  end if;
+
+  -- An earlier run counts as four gaps. It only ever lengthens: this run may be of a slower input or stage.
+  v_gap_ln := greatest(
+    rhythm.gap_ln,
+    (v_gaps * coalesce(rhythm.gap_ln, 0) + 4 * history.gap_ln) / (v_gaps + 4)
+  );
+  v_typical := exp(v_gap_ln);
+  v_longest := greatest(rhythm.longest_s, v_typical * exp(history.spread_ln), v_typical);
+  v_threshold := greatest(
+    10 * v_typical * power(v_longest / v_typical, 0.7) * (1 + 1.0 / greatest(v_gaps, 1)),
+    2 * v_longest,
+    60
+  );
+
+  -- A first gap, and a rhythm of fewer than three gaps, is allowed what starting takes.
+  if v_gaps < 3 or rhythm.fresh then
+    v_first := greatest(rhythm.first_s, history.first_s);
+    v_threshold := greatest(
+      v_threshold,
+      case
+        when v_first is null then 900
+        when history.first_s is null then greatest(3 * v_first, 300)
+        else greatest(3 * v_first, 60)
+      end
+    );
+  end if;
+
+  return v_threshold;
+end;
+$$;
+
+comment on function milepost_private.rhythm_threshold_s(milepost_private.rhythm, float8, milepost_private.kind_rhythm) is
+'Active seconds without progress after which a job of this rhythm is stalled: declared, learnt, or from earlier runs of its kind.';
+
+revoke execute on function milepost_private.rhythm_threshold_s(milepost_private.rhythm, float8, milepost_private.kind_rhythm)
+  from public, anon, authenticated;
+grant execute on function milepost_private.rhythm_threshold_s(milepost_private.rhythm, float8, milepost_private.kind_rhythm)
+  to authenticated, service_role;
+
+-- ==== sql/schema/20_states.sql
+
+-- transitions: the state machine, as data. Whatever is not listed here does not happen.
+create table if not exists milepost_private.transitions (
+  prior_state text not null,
+  new_state   text not null,
+  verb        text not null,
+  constraint transitions_pkey primary key (prior_state, new_state, verb)
+);
+comment on table milepost_private.transitions is
+'The permitted changes of a job''s state and the verb that causes each: report (a worker), pause, resume, cancel, retry (a person), claim, reset (the sweep).';
+comment on column milepost_private.transitions.prior_state is 'From.';
+comment on column milepost_private.transitions.new_state is 'To.';
+comment on column milepost_private.transitions.verb is 'Who or what may do it.';
+
+alter table milepost_private.transitions enable row level security;
+drop policy if exists "the state machine is no secret" on milepost_private.transitions;
+create policy "the state machine is no secret" on milepost_private.transitions for select to authenticated
+  using (prior_state is not null);
+revoke all on milepost_private.transitions from public, anon, authenticated;
+grant select on milepost_private.transitions to authenticated, service_role;
+
+with wanted (prior_state, verb, new_states) as (values
+  ('pending',    'report', array['running', 'canceled']),
+  ('retrying',   'report', array['running', 'canceled']),
+  ('running',    'report', array['paused', 'completing', 'completed', 'canceled', 'failed', 'retrying']),
+  ('completing', 'report', array['completed', 'canceled', 'failed', 'retrying']),
+  ('pausing',    'report', array['paused', 'completing', 'completed', 'canceled', 'failed', 'retrying']),
+  ('paused',     'report', array['running', 'completed', 'canceled', 'failed', 'retrying']),
+  ('canceling',  'report', array['canceled', 'completed', 'failed']),
+  ('pending',    'claim',  array['running']),
+  ('retrying',   'claim',  array['running']),
+  ('pending',    'pause',  array['paused']),
+  ('retrying',   'pause',  array['paused']),
+  ('running',    'pause',  array['pausing']),
+  ('pausing',    'resume', array['running']),
+  ('paused',     'resume', array['running', 'pending', 'retrying']),
+  ('pending',    'cancel', array['canceled']),
+  ('retrying',   'cancel', array['canceled']),
+  ('running',    'cancel', array['canceling']),
+  ('pausing',    'cancel', array['canceling']),
+  ('paused',     'cancel', array['canceling', 'canceled']),
+  ('completing', 'cancel', array['canceling']),
+  ('running',    'retry',  array['retrying']),
+  ('completing', 'retry',  array['retrying']),
+  ('pausing',    'retry',  array['retrying']),
+  ('paused',     'retry',  array['retrying']),
+  ('failed',     'retry',  array['retrying']),
+  ('canceled',   'retry',  array['retrying']),
+  ('running',    'reset',  array['retrying', 'failed']),
+  ('completing', 'reset',  array['retrying', 'failed']),
+  ('pausing',    'reset',  array['retrying', 'failed', 'paused']),
+  ('canceling',  'reset',  array['canceled'])
+), rows as (
+  select w.prior_state, s.new_state, w.verb from wanted w, unnest(w.new_states) as s (new_state)
+), gone as (
+  delete from milepost_private.transitions t
+  where not exists (select from rows r
+                    where (r.prior_state, r.new_state, r.verb) = (t.prior_state, t.new_state, t.verb))
+)
+insert into milepost_private.transitions select r.prior_state, r.new_state, r.verb from rows r
+on conflict do nothing;
+
+-- is_terminal: has the job ended?
+create or replace function milepost_private.is_terminal(state text)
+returns boolean
+language sql
+immutable
+set search_path = ''
+as $$
+  select is_terminal.state in ('completed', 'canceled', 'failed');
+$$;
+comment on function milepost_private.is_terminal(text) is 'Whether a job in this state has ended.';
+revoke execute on function milepost_private.is_terminal(text) from public, anon, authenticated;
+grant execute on function milepost_private.is_terminal(text) to authenticated, service_role;
+
+-- ==== sql/schema/21_replay.sql
+
+-- replay: what the functions that serve live jobs would have said of a job, from its checkpoints alone.
+do $$
+begin
+  if to_regtype('milepost_private.replayed') is null then
+    create type milepost_private.replayed as (
+      at_s         float8,
+      remaining_s  float8,
+      low_s        float8,
+      high_s       float8,
+      liveness     text
+    );
+  end if;
+end;
+$$;
+
+comment on type milepost_private.replayed is 'What a job''s estimate and liveness were at one moment of a replay.';
+
+create or replace function milepost_private.replay(
+  checkpoints    jsonb,     -- [{"t": seconds, "done": n, "total": n or null, "state": "running", "paused" or "retry"}, ...]
+  at_s           float8[],  -- an answer for second x has seen the checkpoints with t <= x
+  pace_history   milepost_private.kind_pace default null,
+  rhythm_history milepost_private.kind_rhythm default null
+)
+returns setof milepost_private.replayed
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_line     record;
+  v_pace     milepost_private.pace;
+  v_rhythm   milepost_private.rhythm;
+  v_estimate milepost_private.estimate;
+  v_answers  milepost_private.replayed[] := '{}';
+  v_now_s    float8;
+  v_active_s float8 := 0;
+  v_heard_s  float8;
+  v_done     float8 := 0;
+  v_total    float8;
+  v_paused   boolean := false;
+  v_event    text;
+begin
+  for v_line in
+    select c.t, c.done, c.total, c.state, null::bigint as asked, c.place
+      from rows from (
+        jsonb_to_recordset(replay.checkpoints) as (t float8, done float8, total float8, state text)
+      ) with ordinality as c (t, done, total, state, place)
+    union all
+    select a.t, null, null, null, a.place, a.place
+      from unnest(replay.at_s) with ordinality as a (t, place)
+    order by t, asked nulls first, place
+  loop
+    -- The clock starts at second 0, or at the first checkpoint where that is earlier.
+    if not v_paused then
+      v_active_s := v_active_s + greatest(v_line.t - coalesce(v_now_s, least(v_line.t, 0)), 0);
+    end if;
+    v_now_s := v_line.t;
+
+    if v_line.asked is null then
+      v_event := case
+        when v_line.state = 'retry' then 'retry'
+        when v_line.state = 'running' and v_paused then 'resume'
+        else 'checkpoint'
+      end;
+      v_paused := coalesce(v_line.state = 'paused', v_paused);
+      v_done := coalesce(v_line.done, v_done);
+      v_total := v_line.total;
+      v_heard_s := v_line.t;
+      v_pace := milepost_private.pace_step(v_pace, v_active_s, v_done, v_total - v_done);
+      v_rhythm := milepost_private.rhythm_step(v_rhythm, v_active_s, v_done, v_event);
+    else
+      v_estimate := milepost_private.pace_estimate(
+        v_pace, v_active_s, v_total - v_done, pace_history, v_done / nullif(v_total, 0)
+      );
+      v_answers[v_line.asked] := row(
+        v_line.t, v_estimate.remaining_s, v_estimate.low_s, v_estimate.high_s,
+        case
+          when v_paused then 'on_time'
+          else (milepost_private.rhythm_liveness(v_rhythm, v_active_s, v_line.t - v_heard_s, null, rhythm_history)).liveness
+        end
+      );
+    end if;
+  end loop;
+  return query select a.* from unnest(v_answers) as a;
+end;
+$$;
+
+comment on function milepost_private.replay(
+  jsonb, float8[], milepost_private.kind_pace, milepost_private.kind_rhythm
+) is
+'What the live functions would have said of these checkpoints at each asked second, in the order asked. Writes nothing.';
+
+revoke execute on function milepost_private.replay(
+  jsonb, float8[], milepost_private.kind_pace, milepost_private.kind_rhythm
+) from public, anon, authenticated;
+grant execute on function milepost_private.replay(
+  jsonb, float8[], milepost_private.kind_pace, milepost_private.kind_rhythm
+) to service_role;
+
+-- ==== sql/schema/22_jobs.sql
+
+-- jobs: one row a job. What a checkpoint changes carries no index, so that its updates stay HOT.
+create table if not exists milepost.jobs (
+  job_id             uuid not null default gen_random_uuid(),
+  tenant_id          uuid not null,
+  key                text not null,
+  kind               text not null default 'default',
+  name               text not null,
+  unit               text not null default 'items',
+  owner_id           uuid,
+  priority           int not null default 0,
+  state              text not null default 'pending',
+  state_reason       text,
+  state_actor        text,
+  attempt            int not null default 1,
+  max_attempts       int not null default 3,
+  version            bigint not null default 0,
+  items_total        bigint,
+  items_total_given  bigint,
+  items_completed    bigint not null default 0,
+  items_failed       bigint not null default 0,
+  items_skipped      bigint not null default 0,
+  items_canceled     bigint not null default 0,
+  bytes_processed    bigint not null default 0,
+  counts_reported    boolean not null default false,
+  has_stages         boolean not null default false,
+  stages_percent     double precision,
+  stages_total       bigint,
+  workers_expected   int,
+  message            text,
+  error              text,
+  rate_limited_until timestamptz,
+  stall_after_ms     bigint,
+  processing_deadline_ms bigint,
+  retry_backoff_ms   bigint not null default 10000,
+  metadata           jsonb not null default '{}',
+  created_at         timestamptz not null default now(),
+  run_after          timestamptz,
+  started_at         timestamptz,
+  attempt_started_at timestamptz,
+  state_changed_at   timestamptz not null default now(),
+  last_checkpoint_at timestamptz,
+  last_progress_at   timestamptz,
+  finished_at        timestamptz,
+  constraint jobs_pkey primary key (job_id),
+  constraint jobs_tenant_exists foreign key (tenant_id) references milepost.tenants (tenant_id) on delete cascade,
+  constraint job_key_is_unique_in_its_tenant unique (tenant_id, key),
+  constraint job_key_is_short check (length(key) between 1 and 200),
+  constraint job_state_is_known check (state in ('pending', 'running', 'pausing', 'paused', 'completing', 'completed',
+                                                 'canceling', 'canceled', 'failed', 'retrying')),
+  constraint a_terminal_job_has_finished check ((state in ('completed', 'canceled', 'failed')) = (finished_at is not null)),
+  constraint attempt_is_positive check (attempt >= 1),
+  constraint counts_are_not_negative check (items_completed >= 0 and items_failed >= 0 and items_skipped >= 0
+                                            and items_canceled >= 0 and bytes_processed >= 0)
+) with (fillfactor = 60);
+
+create index if not exists jobs_newest_first on milepost.jobs (tenant_id, created_at desc, job_id desc);
+create index if not exists jobs_active on milepost.jobs (tenant_id, state) where finished_at is null;
+create index if not exists jobs_waiting on milepost.jobs (tenant_id, kind, priority desc, created_at)
+  where state in ('pending', 'retrying');
+
+comment on table milepost.jobs is 'One run of something with an end. Read job_progress for figures that depend on now.';
+comment on column milepost.jobs.job_id is 'Its id; part of the Realtime topic job:<job_id>.';
+comment on column milepost.jobs.tenant_id is 'The tenant it belongs to.';
+comment on column milepost.jobs.key is 'The client''s name for it, unique in the tenant.';
+comment on column milepost.jobs.kind is 'Groups runs of the same thing.';
+comment on column milepost.jobs.name is 'What people call it; the key unless said otherwise.';
+comment on column milepost.jobs.unit is 'What its items are: rows, files, ...';
+comment on column milepost.jobs.owner_id is 'The user it belongs to: may control it, and hears of it on user:<owner_id>.';
+comment on column milepost.jobs.priority is 'Greater is claimed first.';
+comment on column milepost.jobs.state is 'Its state; milepost_private.transitions lists the permitted changes.';
+comment on column milepost.jobs.state_reason is 'Why it is in this state, in words.';
+comment on column milepost.jobs.state_actor is 'Who brought it there: worker:<name>, user:<id>, key:<id> or system.';
+comment on column milepost.jobs.attempt is 'Which try this is, and the fencing token: what an older attempt says changes nothing.';
+comment on column milepost.jobs.max_attempts is 'After so many attempts a failure is final.';
+comment on column milepost.jobs.version is 'How many events the job has had.';
+comment on column milepost.jobs.items_total is 'Its own total: the greatest that the lanes said last, else what was given at creation, else the sum of worker_items_total. Null is unknown.';
+comment on column milepost.jobs.items_total_given is 'The total given at creation; stands until a lane says one.';
+comment on column milepost.jobs.items_completed is 'Items done: the sum over its lanes, or its stages, or its items.';
+comment on column milepost.jobs.items_failed is 'Items that failed.';
+comment on column milepost.jobs.items_skipped is 'Items skipped: they shorten what remains and are no speed.';
+comment on column milepost.jobs.items_canceled is 'Items canceled.';
+comment on column milepost.jobs.bytes_processed is 'Bytes processed: the sum over its lanes.';
+comment on column milepost.jobs.counts_reported is 'True once a lane reported a count of the job''s own; until then they are counted from stages or items.';
+comment on column milepost.jobs.has_stages is 'True once a stage is known.';
+comment on column milepost.jobs.stages_percent is 'The weighted mean of its stages'' percent; null if one that runs is unknown.';
+comment on column milepost.jobs.stages_total is 'The sum of its stages'' totals; null if one is unknown.';
+comment on column milepost.jobs.workers_expected is 'It is completed when at least so many lanes have said so.';
+comment on column milepost.jobs.message is 'What a worker said last.';
+comment on column milepost.jobs.error is 'Why it failed.';
+comment on column milepost.jobs.rate_limited_until is 'A worker said that it may not go on before then.';
+comment on column milepost.jobs.stall_after_ms is 'Silence after which it counts as stalled, in ms; overrides what was learnt.';
+comment on column milepost.jobs.processing_deadline_ms is 'How long it may take, in ms of its active clock.';
+comment on column milepost.jobs.retry_backoff_ms is 'Wait before attempt 2, in ms; doubled for each further one, at most 15 minutes.';
+comment on column milepost.jobs.metadata is 'The client''s own JSON.';
+comment on column milepost.jobs.created_at is 'When it was created.';
+comment on column milepost.jobs.run_after is 'Not to be claimed before then.';
+comment on column milepost.jobs.started_at is 'When it first ran.';
+comment on column milepost.jobs.attempt_started_at is 'When this attempt began.';
+comment on column milepost.jobs.state_changed_at is 'When its state last changed.';
+comment on column milepost.jobs.last_checkpoint_at is 'Last contact.';
+comment on column milepost.jobs.last_progress_at is 'Last rise of its counts.';
+comment on column milepost.jobs.finished_at is 'When it ended.';
+
+alter table milepost.jobs enable row level security;
+drop policy if exists "members read their tenant's jobs" on milepost.jobs;
+create policy "members read their tenant's jobs" on milepost.jobs for select to authenticated
+  using (tenant_id = any (array(select milepost_private.my_tenants())));
+revoke all on milepost.jobs from public, anon, authenticated;
+grant select on milepost.jobs to authenticated;
+grant select, insert, update, delete on milepost.jobs to service_role;
+
+-- ==== sql/schema/23_lanes.sql
+
+-- lanes: what each worker of a job said of its own counts. Omitted fields keep their value: for each field the greatest
+-- seq that named it is kept beside it (<field>_seq), so that the order of arrival does not matter.
+create table if not exists milepost.lanes (
+  tenant_id          uuid not null,
+  job_id             uuid not null,
+  worker             text not null,
+  attempt            int not null,
+  seq                bigint not null default -1,
+  seen               int8multirange not null default '{}',
+  state              text not null default 'running',
+  state_seq          bigint not null default -1,
+  items_completed    bigint not null default 0,
+  bytes_processed    bigint not null default 0,
+  items_failed       bigint not null default 0,
+  failed_seq         bigint not null default -1,
+  items_skipped      bigint not null default 0,
+  skipped_seq        bigint not null default -1,
+  items_canceled     bigint not null default 0,
+  canceled_seq       bigint not null default -1,
+  items_total        bigint,
+  total_seq          bigint not null default -1,
+  worker_items_total bigint,
+  worker_total_seq   bigint not null default -1,
+  message_seq        bigint not null default -1,
+  rate_limited_seq   bigint not null default -1,
+  deadline_seq       bigint not null default -1,
+  metadata_seq       bigint not null default -1,
+  cursor             jsonb,
+  cursor_seq         bigint not null default -1,
+  cursor_at          timestamptz,
+  cursor_completed   bigint not null default 0,
+  cursor_failed      bigint not null default 0,
+  cursor_skipped     bigint not null default 0,
+  cursor_canceled    bigint not null default 0,
+  cursor_bytes       bigint not null default 0,
+  first_checkpoint_at timestamptz not null,
+  last_checkpoint_at timestamptz not null,
+  last_progress_at   timestamptz,
+  constraint lanes_pkey primary key (job_id, worker),
+  constraint lanes_job_exists foreign key (job_id) references milepost.jobs (job_id) on delete cascade,
+  constraint lane_state_is_known check (state in ('running', 'paused', 'completing', 'completed', 'canceled', 'failed'))
+) with (fillfactor = 60);
+
+comment on table milepost.lanes is 'One lane of a job each: a process, shard or host that reports its own counts. A job''s counts are the sums over its lanes.';
+comment on column milepost.lanes.tenant_id is 'The tenant it belongs to.';
+comment on column milepost.lanes.job_id is 'The job.';
+comment on column milepost.lanes.worker is 'The lane''s name.';
+comment on column milepost.lanes.attempt is 'The attempt in which it was last seen.';
+comment on column milepost.lanes.seq is 'The greatest seq it has sent in this attempt.';
+comment on column milepost.lanes.seen is 'The seqs it has sent in this attempt: what repeats one of them is a duplicate.';
+comment on column milepost.lanes.state is 'What it said of itself.';
+comment on column milepost.lanes.state_seq is 'The seq that said so; likewise every column that ends in _seq.';
+comment on column milepost.lanes.items_completed is 'Items it completed; never falls within an attempt.';
+comment on column milepost.lanes.bytes_processed is 'Bytes it processed; never falls within an attempt.';
+comment on column milepost.lanes.items_failed is 'Items that failed in it.';
+comment on column milepost.lanes.failed_seq is 'The seq that said items_failed.';
+comment on column milepost.lanes.items_skipped is 'Items it skipped.';
+comment on column milepost.lanes.skipped_seq is 'The seq that said items_skipped.';
+comment on column milepost.lanes.items_canceled is 'Items canceled in it.';
+comment on column milepost.lanes.canceled_seq is 'The seq that said items_canceled.';
+comment on column milepost.lanes.items_total is 'What it said last of the whole job''s total.';
+comment on column milepost.lanes.total_seq is 'The seq that said items_total.';
+comment on column milepost.lanes.worker_items_total is 'Its own share of the total.';
+comment on column milepost.lanes.worker_total_seq is 'The seq that said worker_items_total.';
+comment on column milepost.lanes.message_seq is 'The seq of its last message.';
+comment on column milepost.lanes.rate_limited_seq is 'The seq that said rate_limited_until.';
+comment on column milepost.lanes.deadline_seq is 'The seq that said processing_deadline_ms.';
+comment on column milepost.lanes.metadata_seq is 'The seq that said metadata.';
+comment on column milepost.lanes.cursor is 'Its own JSON from which work can resume.';
+comment on column milepost.lanes.cursor_seq is 'The seq that said the cursor.';
+comment on column milepost.lanes.cursor_at is 'When the cursor arrived.';
+comment on column milepost.lanes.cursor_completed is 'items_completed at the cursor: where a new attempt counts on from.';
+comment on column milepost.lanes.cursor_failed is 'items_failed at the cursor.';
+comment on column milepost.lanes.cursor_skipped is 'items_skipped at the cursor.';
+comment on column milepost.lanes.cursor_canceled is 'items_canceled at the cursor.';
+comment on column milepost.lanes.cursor_bytes is 'bytes_processed at the cursor.';
+comment on column milepost.lanes.first_checkpoint_at is 'First contact.';
+comment on column milepost.lanes.last_checkpoint_at is 'Last contact.';
+comment on column milepost.lanes.last_progress_at is 'Last rise of its counts.';
+
+alter table milepost.lanes enable row level security;
+drop policy if exists "members read their tenant's lanes" on milepost.lanes;
+create policy "members read their tenant's lanes" on milepost.lanes for select to authenticated
+  using (tenant_id = any (array(select milepost_private.my_tenants())));
+revoke all on milepost.lanes from public, anon, authenticated;
+grant select on milepost.lanes to authenticated;
+grant select, insert, update, delete on milepost.lanes to service_role;
+
+-- ==== sql/schema/24_stages.sql
+
+-- stages: named parts of a job with a total and a weight of their own.
+create table if not exists milepost.stages (
+  tenant_id       uuid not null,
+  job_id          uuid not null,
+  name            text not null,
+  position        int not null,
+  weight          double precision not null default 1,
+  state           text not null default 'pending',
+  items_total     bigint,
+  items_total_given bigint,
+  items_completed bigint not null default 0,
+  items_failed    bigint not null default 0,
+  items_skipped   bigint not null default 0,
+  items_canceled  bigint not null default 0,
+  bytes_processed bigint not null default 0,
+  counts_reported boolean not null default false,
+  started_at      timestamptz,
+  finished_at     timestamptz,
+  constraint stages_pkey primary key (job_id, name),
+  constraint stages_job_exists foreign key (job_id) references milepost.jobs (job_id) on delete cascade,
+  constraint stage_state_is_known check (state in ('pending', 'running', 'completed', 'failed', 'skipped', 'canceled')),
+  constraint stage_weight_is_not_negative check (weight >= 0)
+) with (fillfactor = 70);
+
+comment on table milepost.stages is 'Named parts of a job, in order, each with its own counts.';
+comment on column milepost.stages.tenant_id is 'The tenant it belongs to.';
+comment on column milepost.stages.job_id is 'The job.';
+comment on column milepost.stages.name is 'Its name, unique in the job.';
+comment on column milepost.stages.position is 'Its place in the job, from 1.';
+comment on column milepost.stages.weight is 'Its share of the job''s percent, beside the other stages'' weights.';
+comment on column milepost.stages.state is 'Its state.';
+comment on column milepost.stages.items_total is 'Its total: the greatest that the lanes said last, else what was given. Null is unknown.';
+comment on column milepost.stages.items_total_given is 'The total given at creation; stands until a lane says one.';
+comment on column milepost.stages.items_completed is 'Items done in it: the sum over the lanes, or counted from its items.';
+comment on column milepost.stages.items_failed is 'Items that failed in it.';
+comment on column milepost.stages.items_skipped is 'Items skipped in it.';
+comment on column milepost.stages.items_canceled is 'Items canceled in it.';
+comment on column milepost.stages.bytes_processed is 'Bytes processed in it.';
+comment on column milepost.stages.counts_reported is 'True once a lane reported a count for it; until then they are counted from its items.';
+comment on column milepost.stages.started_at is 'When it first ran.';
+comment on column milepost.stages.finished_at is 'When it ended.';
+
+alter table milepost.stages enable row level security;
+drop policy if exists "members read their tenant's stages" on milepost.stages;
+create policy "members read their tenant's stages" on milepost.stages for select to authenticated
+  using (tenant_id = any (array(select milepost_private.my_tenants())));
+revoke all on milepost.stages from public, anon, authenticated;
+grant select on milepost.stages to authenticated;
+grant select, insert, update, delete on milepost.stages to service_role;
+
+-- stage_lanes: what each lane said of each stage, by the same rules as lanes.
+create table if not exists milepost_private.stage_lanes (
+  job_id          uuid not null,
+  stage           text not null,
+  worker          text not null,
+  attempt         int not null,
+  seq             bigint not null default -1,
+  state           text,
+  state_seq       bigint not null default -1,
+  counts_reported boolean not null default false,
+  items_completed bigint not null default 0,
+  bytes_processed bigint not null default 0,
+  items_failed    bigint not null default 0,
+  failed_seq      bigint not null default -1,
+  items_skipped   bigint not null default 0,
+  skipped_seq     bigint not null default -1,
+  items_canceled  bigint not null default 0,
+  canceled_seq    bigint not null default -1,
+  items_total     bigint,
+  total_seq       bigint not null default -1,
+  cursor_seq      bigint not null default -1,
+  cursor_completed bigint not null default 0,
+  cursor_failed   bigint not null default 0,
+  cursor_skipped  bigint not null default 0,
+  cursor_canceled bigint not null default 0,
+  cursor_bytes    bigint not null default 0,
+  constraint stage_lanes_pkey primary key (job_id, stage, worker),
+  constraint stage_lanes_stage_exists foreign key (job_id, stage) references milepost.stages (job_id, name) on delete cascade
+) with (fillfactor = 70);
+comment on table milepost_private.stage_lanes is 'What each lane said of each stage; a stage''s counts are the sums.';
+alter table milepost_private.stage_lanes enable row level security;
+revoke all on milepost_private.stage_lanes from public, anon, authenticated;
+grant select, insert, update, delete on milepost_private.stage_lanes to service_role;
+
+-- ==== sql/schema/25_items.sql
+
+-- items: units tracked by name within their stage, or within the job (stage '').
+create table if not exists milepost.items (
+  tenant_id   uuid not null,
+  job_id      uuid not null,
+  stage       text not null default '',
+  key         text not null,
+  state       text not null,
+  percent     double precision,
+  duration_ms double precision,
+  payload     jsonb,
+  error       text,
+  worker      text not null,
+  attempt     int not null,
+  seq         bigint not null,
+  received_at timestamptz not null,
+  item_id     bigint generated always as identity,
+  others      jsonb,
+  constraint items_pkey primary key (job_id, stage, key),
+  constraint items_job_exists foreign key (job_id) references milepost.jobs (job_id) on delete cascade,
+  constraint item_state_is_known check (state in ('pending', 'processing', 'completed', 'failed', 'skipped', 'canceled')),
+  constraint item_percent_is_a_percentage check (percent between 0 and 100)
+) with (fillfactor = 80);
+create unique index if not exists items_in_order on milepost.items (job_id, item_id);
+
+comment on table milepost.items is 'Units of a job that are tracked by name: files, videos, ...';
+comment on column milepost.items.tenant_id is 'The tenant it belongs to.';
+comment on column milepost.items.job_id is 'The job.';
+comment on column milepost.items.stage is 'Its stage; empty for the job itself. The same key may pass through several stages.';
+comment on column milepost.items.key is 'Its name.';
+comment on column milepost.items.state is 'Its state.';
+comment on column milepost.items.percent is 'How far it is, 0 to 100; null is unknown.';
+comment on column milepost.items.duration_ms is 'How long it took, in ms.';
+comment on column milepost.items.payload is 'The worker''s own JSON.';
+comment on column milepost.items.error is 'Why it failed.';
+comment on column milepost.items.worker is 'The lane whose word this is.';
+comment on column milepost.items.attempt is 'The attempt in which it was said.';
+comment on column milepost.items.seq is 'The seq of the checkpoint that said it.';
+comment on column milepost.items.received_at is 'When that arrived.';
+comment on column milepost.items.item_id is 'Order of first appearance, for paging.';
+comment on column milepost.items.others is 'What the other lanes said last of it; null while only one lane spoke.';
+
+alter table milepost.items enable row level security;
+drop policy if exists "members read their tenant's items" on milepost.items;
+create policy "members read their tenant's items" on milepost.items for select to authenticated
+  using (tenant_id = any (array(select milepost_private.my_tenants())));
+revoke all on milepost.items from public, anon, authenticated;
+grant select on milepost.items to authenticated;
+grant select, insert, update, delete on milepost.items to service_role;
+
+-- item_tallies: how many items of a stage (or of the job: stage '') are in each settled state, kept incrementally.
+create table if not exists milepost_private.item_tallies (
+  job_id    uuid not null,
+  stage     text not null default '',
+  completed bigint not null default 0,
+  failed    bigint not null default 0,
+  skipped   bigint not null default 0,
+  canceled  bigint not null default 0,
+  constraint item_tallies_pkey primary key (job_id, stage),
+  constraint item_tallies_job_exists foreign key (job_id) references milepost.jobs (job_id) on delete cascade
+) with (fillfactor = 50);
+comment on table milepost_private.item_tallies is 'Items by settled state, for the stages and jobs whose counts are not reported.';
+alter table milepost_private.item_tallies enable row level security;
+revoke all on milepost_private.item_tallies from public, anon, authenticated;
+grant select, insert, update, delete on milepost_private.item_tallies to service_role;
+
+-- ==== sql/schema/26_history.sql
+
+-- checkpoints and events: history, partitioned by day. Partitions live in milepost_private, so that the API shows one table each.
+
+create table if not exists milepost.checkpoints (
+  checkpoint_id   bigint generated always as identity,
+  tenant_id       uuid not null,
+  job_id          uuid not null,
+  attempt         int not null,
+  worker          text not null,
+  seq             bigint not null,
+  at              timestamptz not null,
+  received_at     timestamptz not null,
+  state           text,
+  items_total     bigint,
+  items_completed bigint,
+  items_failed    bigint,
+  items_skipped   bigint,
+  items_canceled  bigint,
+  bytes_processed bigint,
+  batch_items     bigint,
+  batch_duration_ms double precision,
+  batch_bytes     bigint,
+  stages          jsonb,
+  message         text,
+  has_cursor      boolean not null default false,
+  job_done        bigint,
+  job_total       bigint,
+  constraint checkpoints_pkey primary key (job_id, checkpoint_id, received_at)
+) partition by range (received_at);
+
+comment on table milepost.checkpoints is 'Every accepted checkpoint, as it was said. Kept by day and dropped by day.';
+comment on column milepost.checkpoints.checkpoint_id is 'Order of arrival.';
+comment on column milepost.checkpoints.tenant_id is 'The tenant it belongs to.';
+comment on column milepost.checkpoints.job_id is 'The job.';
+comment on column milepost.checkpoints.attempt is 'The attempt that said it.';
+comment on column milepost.checkpoints.worker is 'The lane that said it.';
+comment on column milepost.checkpoints.seq is 'Its number within the lane; -1 marks what a new attempt began with.';
+comment on column milepost.checkpoints.at is 'When the worker took it: its own spacing, anchored at the time of receipt.';
+comment on column milepost.checkpoints.received_at is 'When it arrived.';
+comment on column milepost.checkpoints.state is 'The state it named.';
+comment on column milepost.checkpoints.items_total is 'The job''s total as it said.';
+comment on column milepost.checkpoints.items_completed is 'The lane''s count as it said; likewise the other counts. Null where it said none.';
+comment on column milepost.checkpoints.items_failed is 'As it said.';
+comment on column milepost.checkpoints.items_skipped is 'As it said.';
+comment on column milepost.checkpoints.items_canceled is 'As it said.';
+comment on column milepost.checkpoints.bytes_processed is 'As it said.';
+comment on column milepost.checkpoints.batch_items is 'Items of the batch it closes.';
+comment on column milepost.checkpoints.batch_duration_ms is 'How long that batch took, in ms.';
+comment on column milepost.checkpoints.batch_bytes is 'Bytes of that batch.';
+comment on column milepost.checkpoints.stages is 'The stages it named, as it said.';
+comment on column milepost.checkpoints.message is 'Its message.';
+comment on column milepost.checkpoints.has_cursor is 'Whether it carried a cursor.';
+comment on column milepost.checkpoints.job_done is 'The whole job''s settled items once its request was recorded.';
+comment on column milepost.checkpoints.job_total is 'The whole job''s total then.';
+
+create table if not exists milepost.events (
+  event_id       bigint generated always as identity,
+  tenant_id      uuid not null,
+  job_id         uuid not null,
+  version        bigint not null,
+  type           text not null,
+  ts             timestamptz not null,
+  correlation_id uuid not null,
+  data           jsonb not null default '{}',
+  constraint events_pkey primary key (job_id, version, ts)
+) partition by range (ts);
+create index if not exists events_by_tenant on milepost.events (tenant_id, event_id);
+
+comment on table milepost.events is 'The history of jobs: one row, one version and one message on each topic for each event.';
+comment on column milepost.events.event_id is 'Order of writing.';
+comment on column milepost.events.tenant_id is 'The tenant it belongs to.';
+comment on column milepost.events.job_id is 'The job.';
+comment on column milepost.events.version is 'The job''s version: 1, 2, 3, ... without a gap.';
+comment on column milepost.events.type is 'job.started, job.progress, job.state_changed, job.completed, job.failed, job.stalled, job.recovered, stage.changed, item.changed.';
+comment on column milepost.events.ts is 'When it happened.';
+comment on column milepost.events.correlation_id is 'The request that caused it.';
+comment on column milepost.events.data is 'What happened.';
+
+do $$
+declare
+  v_table text;
+begin
+  foreach v_table in array array['checkpoints', 'events'] loop
+    execute format('alter table milepost.%I enable row level security', v_table);
+    execute format('drop policy if exists "members read their tenant''s %s" on milepost.%I', v_table, v_table);
+    execute format('create policy "members read their tenant''s %s" on milepost.%I for select to authenticated '
+                   'using (tenant_id = any (array(select milepost_private.my_tenants())))', v_table, v_table);
+    execute format('revoke all on milepost.%I from public, anon, authenticated', v_table);
+    execute format('grant select on milepost.%I to authenticated', v_table);
+    execute format('grant select, insert, update, delete on milepost.%I to service_role', v_table);
+  end loop;
+end $$;
+
+-- make_partitions: one partition a day, made ahead, and a default one, so that a missing day never loses a checkpoint.
+create or replace function milepost_private.make_partitions(first_day date, last_day date)
+returns int
+language plpgsql
+volatile
+security definer                -- the sweep calls it as service_role, which owns nothing
+set search_path = ''
+as $$
+declare
+  v_table text;
+  v_day   date;
+  v_name  text;
+  v_made  int := 0;
+begin
+  foreach v_table in array array['checkpoints', 'events'] loop
+    if to_regclass(format('milepost_private.%s_default', v_table)) is null then
+      execute format('create table milepost_private.%I partition of milepost.%I default', v_table || '_default', v_table);
+      execute format('alter table milepost_private.%I enable row level security', v_table || '_default');
+      execute format('revoke all on milepost_private.%I from public, anon, authenticated', v_table || '_default');
+    end if;
+    for v_day in select d::date from generate_series(first_day, last_day, interval '1 day') d loop
+      v_name := format('%s_%s', v_table, to_char(v_day, 'YYYYMMDD'));
+      continue when to_regclass('milepost_private.' || v_name) is not null;
+      begin
+        execute format('create table milepost_private.%I partition of milepost.%I for values from (%L) to (%L)',
+                       v_name, v_table, v_day::text || ' 00:00:00+00', (v_day + 1)::text || ' 00:00:00+00');
+        execute format('alter table milepost_private.%I enable row level security', v_name);
+        execute format('revoke all on milepost_private.%I from public, anon, authenticated', v_name);
+        v_made := v_made + 1;
+      exception when check_violation then
+        -- Rows of that day already lie in the default partition: they stay there, and so will the day's others.
+        null;
+      end;
+    end loop;
+  end loop;
+  return v_made;
+end;
+$$;
+comment on function milepost_private.make_partitions(date, date) is
+'Makes the daily partitions of checkpoints and events from the first to the last day (UTC) and returns how many were made.';
+revoke execute on function milepost_private.make_partitions(date, date) from public, anon, authenticated;
+grant execute on function milepost_private.make_partitions(date, date) to service_role;
+
+select milepost_private.make_partitions((now() at time zone 'utc')::date - 1, (now() at time zone 'utc')::date + 7);
+
+-- ==== sql/schema/27_kinds.sql
+
+-- kinds: what earlier runs of a kind taught, in constant space.
+create table if not exists milepost_private.kinds (
+  tenant_id  uuid not null,
+  kind       text not null,
+  pace       milepost_private.kind_pace,
+  rhythm     milepost_private.kind_rhythm,
+  updated_at timestamptz not null default now(),
+  constraint kinds_pkey primary key (tenant_id, kind),
+  constraint kinds_tenant_exists foreign key (tenant_id) references milepost.tenants (tenant_id) on delete cascade
+);
+comment on table milepost_private.kinds is 'Per kind: how long runs took, how fast, and what gaps between checkpoints are usual. Updated when a job completes.';
+alter table milepost_private.kinds enable row level security;
+drop policy if exists "members read what their kinds taught" on milepost_private.kinds;
+create policy "members read what their kinds taught" on milepost_private.kinds for select to authenticated
+  using (tenant_id = any (array(select milepost_private.my_tenants())));
+revoke all on milepost_private.kinds from public, anon, authenticated;
+grant select on milepost_private.kinds to authenticated;
+grant select, insert, update, delete on milepost_private.kinds to service_role;
+
+-- ==== sql/schema/27_percent.sql
+
+-- percent: 100 * (completed + skipped) / total, cut (not rounded) to four places, so that 100 means all.
+create or replace function milepost_private.percent(completed numeric, skipped numeric, total numeric)
+returns double precision
+language sql
+immutable
+set search_path = ''
+as $$
+  select case when total > 0 then trunc(100 * (completed + skipped) / total, 4)::double precision
+              when total = 0 then 100 end;
+$$;
+comment on function milepost_private.percent(numeric, numeric, numeric) is
+'100 * (completed + skipped) / total; null while the total is unknown; 100 where there is nothing to do.';
+revoke execute on function milepost_private.percent(numeric, numeric, numeric) from public, anon, authenticated;
+grant execute on function milepost_private.percent(numeric, numeric, numeric) to authenticated, service_role;
+
+-- ==== sql/schema/28_pulses.sql
+
+-- pulses: the narrow private row that every checkpoint updates: active clock, pace (for the ETA), rhythm (for liveness).
+create table if not exists milepost_private.pulses (
+  job_id           uuid not null,
+  tenant_id        uuid not null,
+  active_s         double precision not null default 0,
+  active_at        timestamptz not null,
+  running          boolean not null default false,
+  pace             milepost_private.pace,
+  rhythm           milepost_private.rhythm,
+  settled          double precision not null default 0,
+  progress_event_at timestamptz,
+  progress_event_percent double precision,
+  held_back        boolean not null default false,
+  constraint pulses_pkey primary key (job_id),
+  constraint pulses_job_exists foreign key (job_id) references milepost.jobs (job_id) on delete cascade
+) with (fillfactor = 50);
+comment on table milepost_private.pulses is 'Per job: its active clock, its pace and its rhythm.';
+comment on column milepost_private.pulses.active_s is 'The active clock at active_at, in seconds: time spent running, pauses and waits excluded.';
+comment on column milepost_private.pulses.running is 'Whether the active clock has run since active_at.';
+comment on column milepost_private.pulses.settled is 'The job''s settled items at the last checkpoint.';
+comment on column milepost_private.pulses.held_back is 'Whether a progress event is due that was held back.';
+alter table milepost_private.pulses enable row level security;
+drop policy if exists "members read their tenant's pulses" on milepost_private.pulses;
+create policy "members read their tenant's pulses" on milepost_private.pulses for select to authenticated
+  using (tenant_id = any (array(select milepost_private.my_tenants())));
+revoke all on milepost_private.pulses from public, anon, authenticated;
+grant select on milepost_private.pulses to authenticated;
+grant select, insert, update, delete on milepost_private.pulses to service_role;
+
+-- active_clock: seconds a job has been at work.
+create or replace function milepost_private.active_clock(
+  active_s double precision, active_at timestamptz, running boolean, at timestamptz
+)
+returns double precision
+language sql
+immutable
+set search_path = ''
+as $$
+  select active_s + case when running then greatest(extract(epoch from at - active_at)::double precision, 0) else 0 end;
+$$;
+comment on function milepost_private.active_clock(double precision, timestamptz, boolean, timestamptz) is
+'Seconds of work at the given time: the clock stands still while running is false.';
+revoke execute on function milepost_private.active_clock(double precision, timestamptz, boolean, timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.active_clock(double precision, timestamptz, boolean, timestamptz) to authenticated, service_role;
+
+-- ==== sql/schema/28_stage_percent.sql
+
+-- stage_percent: how far a stage is. One that has not begun stands at 0; one that runs without a total is unknown.
+create or replace function milepost_private.stage_percent(s milepost.stages)
+returns double precision
+language sql
+immutable
+set search_path = ''
+as $$
+  select case
+    when s.state = 'pending' and s.items_completed = 0 and s.items_skipped = 0 then 0
+    when s.items_total is null and s.state not in ('completed', 'skipped') then null
+    else milepost_private.percent(s.items_completed, s.items_skipped, greatest(s.items_total,
+      s.items_completed::numeric + s.items_failed + s.items_skipped + s.items_canceled))
+  end;
+$$;
+comment on function milepost_private.stage_percent(milepost.stages) is
+'100 * (completed + skipped) / total of a stage; 0 before it begins; null while it runs without a total.';
+revoke execute on function milepost_private.stage_percent(milepost.stages) from public, anon, authenticated;
+grant execute on function milepost_private.stage_percent(milepost.stages) to authenticated, service_role;
+
+-- ==== sql/schema/29_liveness_of.sql
+
+-- liveness_of: is the job on time, late, stalled or lost? Only a job that is at work can be anything but on time.
+create or replace function milepost_private.liveness_of(
+  job   milepost.jobs,
+  pulse milepost_private.pulses,
+  kind  milepost_private.kinds,
+  at    timestamptz
+)
+returns milepost_private.liveness_verdict
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_on_time milepost_private.liveness_verdict;
+begin
+  -- GUARD: not at work, or waiting for a rate limit to end
+  if job.state not in ('running', 'completing', 'pausing', 'canceling') or job.rate_limited_until > at then
+    v_on_time.liveness := 'on_time';
+    return v_on_time;
+  end if;
+  return milepost_private.rhythm_liveness(
+    pulse.rhythm,
+    milepost_private.active_clock(pulse.active_s, pulse.active_at, pulse.running, at),
+    extract(epoch from at - coalesce(job.last_checkpoint_at, job.attempt_started_at, job.created_at))::double precision,
+    job.stall_after_ms / 1000.0,
+    kind.rhythm);
+end;
+$$;
+comment on function milepost_private.liveness_of(milepost.jobs, milepost_private.pulses, milepost_private.kinds, timestamptz) is
+'The job''s liveness at the given time, with the threshold used and the reason.';
+revoke execute on function milepost_private.liveness_of(milepost.jobs, milepost_private.pulses, milepost_private.kinds, timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.liveness_of(milepost.jobs, milepost_private.pulses, milepost_private.kinds, timestamptz) to authenticated, service_role;
+
+-- ==== sql/schema/29_tally.sql
+
+-- tally: what a job's counts come to.
+do $$ begin
+  if to_regtype('milepost_private.tally') is null then
+    create type milepost_private.tally as (
+      total double precision, settled double precision, work double precision, pending double precision, percent double precision
+    );
+  end if;
+end $$;
+comment on type milepost_private.tally is
+'Total, settled items, work (settled, but not skipped), pending items and percent of a job; null where unknown.';
+
+create or replace function milepost_private.tally_of(job milepost.jobs)
+returns milepost_private.tally
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_own     boolean := job.counts_reported or not job.has_stages;
+  v_settled numeric := job.items_completed::numeric + job.items_failed + job.items_skipped + job.items_canceled;
+  v_total   numeric := case when v_own then job.items_total else coalesce(job.stages_total, job.items_total) end;
+  v_percent double precision;
+begin
+  if v_total is null and job.state = 'completed' then
+    v_total := v_settled;
+  end if;
+  -- A total that was exceeded was too small: it is at least what has been settled.
+  if v_total < v_settled then
+    v_total := v_settled;
+  end if;
+  v_percent := case
+    when job.has_stages and (not v_own or v_total is null) then job.stages_percent
+    else milepost_private.percent(job.items_completed, job.items_skipped, v_total) end;
+  return row(v_total, v_settled, v_settled - job.items_skipped, v_total - v_settled, v_percent)::milepost_private.tally;
+end;
+$$;
+comment on function milepost_private.tally_of(milepost.jobs) is
+'Total, settled, work, pending and percent of a job. A job with stages and no counts of its own has its stages''.';
+revoke execute on function milepost_private.tally_of(milepost.jobs) from public, anon, authenticated;
+grant execute on function milepost_private.tally_of(milepost.jobs) to authenticated, service_role;
+
+-- ==== sql/schema/30_figures.sql
+
+-- figures: everything about a job that is computed: a pure function of (its rows, at).
+do $$ begin
+  if to_regtype('milepost_private.figures') is null then
+    create type milepost_private.figures as (
+      percent_complete   double precision,
+      items_total        bigint,
+      items_pending      bigint,
+      work_done          double precision,
+      rate_per_s         double precision,
+      bytes_per_s        double precision,
+      average_duration_ms_per_item double precision,
+      eta_ms             bigint,
+      eta_low_ms         bigint,
+      eta_high_ms        bigint,
+      estimated_completion_at timestamptz,
+      eta_reason         text,
+      liveness           text,
+      liveness_reason    text,
+      threshold_s        double precision,
+      health             text,
+      time_to_start_ms   bigint,
+      time_processing_ms bigint,
+      rate_limited       boolean
+    );
+  end if;
+end $$;
+comment on type milepost_private.figures is 'What is computed of a job at one moment.';
+
+create or replace function milepost_private.figures(
+  job   milepost.jobs,
+  pulse milepost_private.pulses,
+  kind  milepost_private.kinds,
+  at    timestamptz
+)
+returns milepost_private.figures
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  f          milepost_private.figures;
+  t          milepost_private.tally := milepost_private.tally_of(job);
+  v_active_s double precision;
+  v_estimate milepost_private.estimate;
+  v_verdict  milepost_private.liveness_verdict;
+  v_wait_s   double precision;
+begin
+  f.percent_complete := t.percent;
+  f.items_total := least(t.total::numeric, 9223372036854775807);
+  f.items_pending := least(t.pending::numeric, 9223372036854775807);
+  f.work_done := t.work;
+
+  v_active_s := coalesce(milepost_private.active_clock(pulse.active_s, pulse.active_at, pulse.running, at), 0);
+  f.time_to_start_ms := extract(epoch from job.started_at - job.created_at) * 1000;
+  f.time_processing_ms := case when job.started_at is not null then v_active_s * 1000 end;
+  f.rate_limited := coalesce(job.rate_limited_until > at, false) and job.finished_at is null;
+  v_wait_s := case when f.rate_limited then extract(epoch from job.rate_limited_until - at) else 0 end;
+  f.rate_per_s := milepost_private.pace_rate(pulse.pace, v_active_s);
+  if job.finished_at is not null then
+    f.rate_per_s := case when f.work_done > 0 and v_active_s > 0 then f.work_done / v_active_s end;
+  end if;
+  f.bytes_per_s := case when job.bytes_processed > 0 and v_active_s > 0 then job.bytes_processed / v_active_s end;
+  f.average_duration_ms_per_item := case when f.work_done > 0 then v_active_s * 1000 / f.work_done end;
+
+  v_verdict := milepost_private.liveness_of(job, pulse, kind, at);
+  f.liveness := v_verdict.liveness;
+  f.liveness_reason := v_verdict.reason;
+  f.threshold_s := v_verdict.threshold_s;
+
+  f.eta_reason := case
+    when job.finished_at is not null or f.items_pending = 0 then 'finished'
+    when job.state in ('pending', 'retrying') then 'not_started'
+    when job.state = 'paused' then 'paused'
+    when f.liveness in ('stalled', 'lost') then 'stalled' end;
+  if f.eta_reason is null then
+    v_estimate := milepost_private.pace_estimate(pulse.pace, v_active_s, t.pending, kind.pace,
+      case when t.total > 0 then t.settled / t.total else t.percent / 100 end);
+    if v_estimate.remaining_s is null then
+      f.eta_reason := case when f.rate_limited then 'rate_limited'
+                           when f.items_pending is null then 'no_total' else 'no_progress' end;
+    else
+      f.eta_ms := least((v_estimate.remaining_s + v_wait_s) * 1000, 1e15);
+      f.eta_low_ms := least((v_estimate.low_s + v_wait_s) * 1000, 1e15);
+      f.eta_high_ms := least((v_estimate.high_s + v_wait_s) * 1000, 1e15);
+      f.estimated_completion_at := at + least(v_estimate.remaining_s + v_wait_s, 1e11) * interval '1 second';
+    end if;
+  end if;
+
+  f.health := case
+    when job.state = 'failed' or f.liveness in ('stalled', 'lost') then 'poor'
+    when job.items_failed > 0.2 * t.settled then 'poor'
+    when f.liveness = 'late' or job.items_failed > 0.05 * t.settled then 'fair'
+    when job.items_failed > 0 or job.attempt > 1 then 'good'
+    else 'excellent' end;
+  return f;
+end;
+$$;
+comment on function milepost_private.figures(milepost.jobs, milepost_private.pulses, milepost_private.kinds, timestamptz) is
+'Percent, rate, ETA with its range, liveness and health of a job at the given time. Reads nothing but its arguments.';
+revoke execute on function milepost_private.figures(milepost.jobs, milepost_private.pulses, milepost_private.kinds, timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.figures(milepost.jobs, milepost_private.pulses, milepost_private.kinds, timestamptz) to authenticated, service_role;
+
+-- ==== sql/schema/31_iso.sql
+
+-- iso: how times are written in JSON.
+create or replace function milepost_private.iso(ts timestamptz)
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+  select to_char(ts at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
+$$;
+comment on function milepost_private.iso(timestamptz) is 'RFC 3339, UTC, milliseconds.';
+revoke execute on function milepost_private.iso(timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.iso(timestamptz) to authenticated, service_role;
+
+-- ==== sql/schema/32_progress_fields.sql
+
+-- progress_fields: the part of a job that a progress event carries.
+create or replace function milepost_private.progress_fields(job milepost.jobs, f milepost_private.figures)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'job', job.key, 'kind', job.kind, 'name', job.name, 'unit', job.unit,
+    'state', job.state, 'attempt', job.attempt, 'liveness', f.liveness, 'health', f.health,
+    'percent_complete', f.percent_complete, 'items_total', f.items_total, 'items_completed', job.items_completed,
+    'items_failed', job.items_failed, 'items_skipped', job.items_skipped, 'items_canceled', job.items_canceled,
+    'items_pending', f.items_pending, 'bytes_processed', job.bytes_processed,
+    'rate_per_s', f.rate_per_s, 'bytes_per_s', f.bytes_per_s,
+    'eta_ms', f.eta_ms, 'eta_low_ms', f.eta_low_ms, 'eta_high_ms', f.eta_high_ms,
+    'estimated_completion_at', milepost_private.iso(f.estimated_completion_at), 'eta_reason', f.eta_reason,
+    'time_processing_ms', f.time_processing_ms, 'rate_limited', f.rate_limited, 'message', job.message,
+    'last_checkpoint_at', milepost_private.iso(job.last_checkpoint_at));
+$$;
+comment on function milepost_private.progress_fields(milepost.jobs, milepost_private.figures) is
+'A job''s progress as job.progress and the terminal events carry it.';
+revoke execute on function milepost_private.progress_fields(milepost.jobs, milepost_private.figures) from public, anon, authenticated;
+grant execute on function milepost_private.progress_fields(milepost.jobs, milepost_private.figures) to service_role;
+
+-- ==== sql/schema/33_job_by_ref.sql
+
+-- job_by_ref: a job by what a client calls it: its uuid, else its key.
+create or replace function milepost_private.job_by_ref(tenant_id uuid, job text)
+returns setof milepost.jobs
+language sql
+stable
+rows 1
+set search_path = ''
+as $$
+  select j.* from milepost.jobs j
+  where j.tenant_id = job_by_ref.tenant_id and j.key = job_by_ref.job and not pg_input_is_valid(job_by_ref.job, 'uuid')
+  union all
+  select j.* from milepost.jobs j
+  where pg_input_is_valid(job_by_ref.job, 'uuid') and j.tenant_id = job_by_ref.tenant_id
+    and j.job_id = (case when pg_input_is_valid(job_by_ref.job, 'uuid') then job_by_ref.job end)::uuid;
+$$;
+comment on function milepost_private.job_by_ref(uuid, text) is
+'The tenant''s job with this uuid, or, if the text is no uuid, with this key.';
+revoke execute on function milepost_private.job_by_ref(uuid, text) from public, anon, authenticated;
+grant execute on function milepost_private.job_by_ref(uuid, text) to authenticated, service_role;
+
+-- ==== sql/schema/34_add_job.sql
+
+-- add_job: a new row for a key that has none. Returns nothing where another request was first.
+create or replace function milepost_private.add_job(tenant_id uuid, job jsonb, at timestamptz)
+returns uuid
+language sql
+volatile
+set search_path = ''
+as $$
+  with added as (
+    insert into milepost.jobs (tenant_id, key, kind, name, unit, owner_id, priority, max_attempts, items_total,
+      items_total_given, workers_expected, stall_after_ms, processing_deadline_ms, retry_backoff_ms, metadata,
+      created_at, run_after, state_changed_at)
+    select add_job.tenant_id, r.job, coalesce(r.kind, 'default'), coalesce(r.name, r.job), coalesce(r.unit, 'items'), r.owner_id,
+           coalesce(r.priority, 0), coalesce(r.max_attempts, 3), r.items_total, r.items_total, r.workers_expected,
+           r.stall_after_ms, r.processing_deadline_ms, coalesce(r.retry_backoff_ms, 10000),
+           coalesce(nullif(r.metadata, 'null'), '{}'), add_job.at, r.run_after, add_job.at
+    from jsonb_to_record(add_job.job) as r (job text, kind text, name text, unit text, owner_id uuid, priority int,
+      max_attempts int, items_total bigint, workers_expected int, stall_after_ms bigint, processing_deadline_ms bigint,
+      retry_backoff_ms bigint, metadata jsonb, run_after timestamptz)
+    on conflict on constraint job_key_is_unique_in_its_tenant do nothing
+    returning job_id, tenant_id
+  ), pulse as (
+    insert into milepost_private.pulses (job_id, tenant_id, active_at)
+    select a.job_id, a.tenant_id, add_job.at from added a
+  ), stages as (
+    insert into milepost.stages (tenant_id, job_id, name, position, weight, items_total, items_total_given)
+    select a.tenant_id, a.job_id, s.value ->> 'name', row_number() over (order by s.n),
+           coalesce((s.value ->> 'weight')::double precision, 1), (s.value ->> 'items_total')::bigint,
+           (s.value ->> 'items_total')::bigint
+    from added a, jsonb_array_elements(nullif(add_job.job -> 'stages', 'null')) with ordinality as s (value, n)
+    on conflict do nothing
+  )
+  select a.job_id from added a;
+$$;
+comment on function milepost_private.add_job(uuid, jsonb, timestamptz) is
+'Inserts a job with its pulse and stages from a body of POST /v1/jobs; null if the key exists.';
+revoke execute on function milepost_private.add_job(uuid, jsonb, timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.add_job(uuid, jsonb, timestamptz) to service_role;
+
+-- ==== sql/schema/36_parts_json.sql
+
+-- stage_json, lane_json: a stage and a lane as the API shows them.
+create or replace function milepost_private.stage_json(s milepost.stages)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'name', s.name, 'position', s.position, 'state', s.state, 'weight', s.weight,
+    'items_total', s.items_total, 'items_completed', s.items_completed, 'items_failed', s.items_failed,
+    'items_skipped', s.items_skipped, 'items_canceled', s.items_canceled, 'bytes_processed', s.bytes_processed,
+    'percent_complete', milepost_private.stage_percent(s),
+    'started_at', milepost_private.iso(s.started_at), 'finished_at', milepost_private.iso(s.finished_at));
+$$;
+comment on function milepost_private.stage_json(milepost.stages) is 'A stage as the API shows it.';
+revoke execute on function milepost_private.stage_json(milepost.stages) from public, anon, authenticated;
+grant execute on function milepost_private.stage_json(milepost.stages) to authenticated, service_role;
+
+create or replace function milepost_private.lane_json(l milepost.lanes)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'worker', l.worker, 'attempt', l.attempt, 'seq', l.seq, 'state', l.state,
+    'items_total', l.items_total, 'worker_items_total', l.worker_items_total, 'items_completed', l.items_completed,
+    'items_failed', l.items_failed, 'items_skipped', l.items_skipped, 'items_canceled', l.items_canceled,
+    'bytes_processed', l.bytes_processed,
+    'rate_per_s', case when l.last_checkpoint_at > l.first_checkpoint_at then
+      (l.items_completed::double precision + l.items_failed + l.items_canceled)
+      / extract(epoch from l.last_checkpoint_at - l.first_checkpoint_at)::double precision end,
+    'last_checkpoint_at', milepost_private.iso(l.last_checkpoint_at),
+    'last_progress_at', milepost_private.iso(l.last_progress_at), 'cursor', l.cursor);
+$$;
+comment on function milepost_private.lane_json(milepost.lanes) is 'A lane as the API shows it.';
+revoke execute on function milepost_private.lane_json(milepost.lanes) from public, anon, authenticated;
+grant execute on function milepost_private.lane_json(milepost.lanes) to authenticated, service_role;
+
+-- ==== sql/schema/37_learn_kind.sql
+
+-- learn_kind: what a run that completed teaches about its kind.
+create or replace function milepost_private.learn_kind(job_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  insert into milepost_private.kinds as k (tenant_id, kind, pace, rhythm, updated_at)
+  select j.tenant_id, j.kind,
+         milepost_private.kind_pace_learn(null, p.active_s, w.work, null, null),
+         milepost_private.kind_rhythm_learn(null, p.rhythm), now()
+  from milepost.jobs j
+  join milepost_private.pulses p on p.job_id = j.job_id,
+  lateral (select j.items_completed::double precision + j.items_failed + j.items_canceled as work) w
+  where j.job_id = learn_kind.job_id and p.active_s > 0
+  on conflict (tenant_id, kind) do update set
+    pace = (select milepost_private.kind_pace_learn(k.pace, p.active_s,
+              j.items_completed::double precision + j.items_failed + j.items_canceled, null, null)
+            from milepost.jobs j join milepost_private.pulses p on p.job_id = j.job_id where j.job_id = learn_kind.job_id),
+    rhythm = (select milepost_private.kind_rhythm_learn(k.rhythm, p.rhythm)
+              from milepost_private.pulses p where p.job_id = learn_kind.job_id),
+    updated_at = excluded.updated_at;
+end;
+$$;
+comment on function milepost_private.learn_kind(uuid) is 'Takes a completed job''s pace and rhythm into what its kind remembers.';
+revoke execute on function milepost_private.learn_kind(uuid) from public, anon, authenticated;
+grant execute on function milepost_private.learn_kind(uuid) to service_role;
+
+-- ==== sql/schema/38_backoff_ms.sql
+
+-- backoff_ms: how long an attempt waits. base, doubled for each attempt after the second, at most 15 minutes, +-20 % jitter.
+create or replace function milepost_private.backoff_ms(base_ms bigint, attempt int)
+returns double precision
+language sql
+volatile
+set search_path = ''
+as $$
+  select least(base_ms * 2 ^ least(greatest(attempt - 2, 0), 30), 900000) * (0.8 + 0.4 * random());
+$$;
+comment on function milepost_private.backoff_ms(bigint, int) is
+'Wait before the given attempt, in ms: the base before attempt 2, doubled for each further one, at most 15 minutes, +-20 % jitter.';
+revoke execute on function milepost_private.backoff_ms(bigint, int) from public, anon, authenticated;
+grant execute on function milepost_private.backoff_ms(bigint, int) to service_role;
+
+-- ==== sql/schema/39_correlation_id.sql
+
+-- correlation_id: what ties an event to the request that caused it.
+create or replace function milepost_private.correlation_id()
+returns uuid
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_id text := nullif(current_setting('milepost.correlation_id', true), '');
+begin
+  if v_id is null then
+    v_id := nullif(current_setting('request.headers', true), '')::json ->> 'x-correlation-id';
+    if v_id is null or not pg_input_is_valid(v_id, 'uuid') then
+      v_id := gen_random_uuid();
+    end if;
+    perform set_config('milepost.correlation_id', v_id, true);
+  end if;
+  return v_id;
+end;
+$$;
+comment on function milepost_private.correlation_id() is
+'The request''s X-Correlation-Id if it is a uuid, else one made for this transaction.';
+revoke execute on function milepost_private.correlation_id() from public, anon, authenticated;
+grant execute on function milepost_private.correlation_id() to service_role;
+
+-- ==== sql/schema/40_emit.sql
+
+-- emit: append events to jobs. The only place that raises a version.
+do $$ begin
+  if to_regtype('milepost_private.event_draft') is null then
+    create type milepost_private.event_draft as (job_id uuid, type text, data jsonb);
+  end if;
+end $$;
+comment on type milepost_private.event_draft is 'An event before it has its version.';
+
+create or replace function milepost_private.emit(drafts milepost_private.event_draft[], at timestamptz)
+returns void
+language sql
+volatile
+set search_path = ''
+as $$
+  with drafted as (
+    select d.job_id, d.type, d.data, row_number() over (partition by d.job_id order by d.n) as nth
+    from unnest(drafts) with ordinality as d (job_id, type, data, n)
+  ), raised as (
+    -- The job's row lock makes versions gapless: whoever raises it holds it until the end of the transaction.
+    update milepost.jobs j set version = j.version + c.events
+    from (select job_id, count(*) as events from drafted group by job_id) c
+    where j.job_id = c.job_id
+    returning j.job_id, j.tenant_id, j.version - c.events as before
+  )
+  insert into milepost.events (tenant_id, job_id, version, type, ts, correlation_id, data)
+  select r.tenant_id, d.job_id, r.before + d.nth, d.type, at, milepost_private.correlation_id(), d.data
+  from drafted d join raised r on r.job_id = d.job_id
+  order by d.job_id, d.nth;
+$$;
+comment on function milepost_private.emit(milepost_private.event_draft[], timestamptz) is
+'Appends events; each raises its job''s version by one. The caller holds the jobs'' row locks.';
+revoke execute on function milepost_private.emit(milepost_private.event_draft[], timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.emit(milepost_private.event_draft[], timestamptz) to service_role;
+
+-- ==== sql/schema/41_broadcast_event.sql
+
+-- broadcast_event: the only place that calls realtime.send. One event is one message on each topic that concerns it.
+create or replace function milepost_private.broadcast_event()
+returns trigger
+language plpgsql
+volatile
+security definer                -- browsers may not insert into realtime.messages; the owner of this function may
+set search_path = ''
+as $$
+declare
+  v_owner   uuid;
+  v_message jsonb := jsonb_build_object(
+    'type', new.type, 'ts', milepost_private.iso(new.ts), 'correlation_id', new.correlation_id,
+    'job_id', new.job_id, 'version', new.version, 'data', new.data);
+begin
+  perform realtime.send(v_message, new.type, 'job:' || new.job_id, true);
+  perform realtime.send(v_message, new.type, 'tenant:' || new.tenant_id, true);
+  select j.owner_id into v_owner from milepost.jobs j where j.job_id = new.job_id;
+  if v_owner is not null then
+    perform realtime.send(v_message, new.type, 'user:' || v_owner, true);
+  end if;
+  return null;
+end;
+$$;
+comment on function milepost_private.broadcast_event() is
+'Sends an event to job:<job_id>, tenant:<tenant_id> and user:<owner_id> by Supabase Realtime. Never fails the writer: realtime.send turns errors into warnings.';
+revoke execute on function milepost_private.broadcast_event() from public, anon, authenticated;
+
+create or replace trigger _900_broadcast after insert on milepost.events
+  for each row execute function milepost_private.broadcast_event();
+
+-- ==== sql/schema/42_sum_job.sql
+
+-- sum_job: a job's and its stages' counts from what lanes, stages and items say. The hot path adds differences instead;
+-- this is for what is rare: a first stage, a first count, a reset.
+create or replace function milepost_private.sum_job(job_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  update milepost.stages s set
+    counts_reported = coalesce(l.reported, false),
+    items_total     = coalesce(l.total, s.items_total_given),
+    items_completed = case when l.reported then l.completed else coalesce(t.completed, 0) end,
+    items_failed    = case when l.reported then l.failed    else coalesce(t.failed, 0) end,
+    items_skipped   = case when l.reported then l.skipped   else coalesce(t.skipped, 0) end,
+    items_canceled  = case when l.reported then l.canceled  else coalesce(t.canceled, 0) end,
+    bytes_processed = coalesce(l.bytes, 0)
+  from milepost.stages m
+  left join lateral (
+    select bool_or(x.counts_reported) as reported, max(x.items_total) as total,
+           least(sum(x.items_completed), 9223372036854775807)::bigint as completed,
+           least(sum(x.items_failed), 9223372036854775807)::bigint as failed,
+           least(sum(x.items_skipped), 9223372036854775807)::bigint as skipped,
+           least(sum(x.items_canceled), 9223372036854775807)::bigint as canceled,
+           least(sum(x.bytes_processed), 9223372036854775807)::bigint as bytes
+    from milepost_private.stage_lanes x where x.job_id = m.job_id and x.stage = m.name
+  ) l on true
+  left join milepost_private.item_tallies t on t.job_id = m.job_id and t.stage = m.name
+  where m.job_id = sum_job.job_id and s.job_id = m.job_id and s.name = m.name;
+
+  update milepost.jobs j set
+    has_stages      = s.stages > 0,
+    stages_percent  = s.percent,
+    stages_total    = s.total,
+    items_total     = coalesce(l.total, j.items_total_given, l.shares),
+    items_completed = case when j.counts_reported then l.completed when s.stages > 0 then s.completed else coalesce(t.completed, 0) end,
+    items_failed    = case when j.counts_reported then l.failed    when s.stages > 0 then s.failed    else coalesce(t.failed, 0) end,
+    items_skipped   = case when j.counts_reported then l.skipped   when s.stages > 0 then s.skipped   else coalesce(t.skipped, 0) end,
+    items_canceled  = case when j.counts_reported then l.canceled  when s.stages > 0 then s.canceled  else coalesce(t.canceled, 0) end,
+    bytes_processed = case when l.bytes > 0 or s.stages = 0 then l.bytes else s.bytes end
+  from (
+    select max(x.items_total) as total, least(sum(x.worker_items_total), 9223372036854775807)::bigint as shares,
+           least(coalesce(sum(x.items_completed), 0), 9223372036854775807)::bigint as completed,
+           least(coalesce(sum(x.items_failed), 0), 9223372036854775807)::bigint as failed,
+           least(coalesce(sum(x.items_skipped), 0), 9223372036854775807)::bigint as skipped,
+           least(coalesce(sum(x.items_canceled), 0), 9223372036854775807)::bigint as canceled,
+           least(coalesce(sum(x.bytes_processed), 0), 9223372036854775807)::bigint as bytes
+    from milepost.lanes x where x.job_id = sum_job.job_id
+  ) l,
+  (
+    select count(*) as stages,
+           least(coalesce(sum(x.items_completed), 0), 9223372036854775807)::bigint as completed,
+           least(coalesce(sum(x.items_failed), 0), 9223372036854775807)::bigint as failed,
+           least(coalesce(sum(x.items_skipped), 0), 9223372036854775807)::bigint as skipped,
+           least(coalesce(sum(x.items_canceled), 0), 9223372036854775807)::bigint as canceled,
+           least(coalesce(sum(x.bytes_processed), 0), 9223372036854775807)::bigint as bytes,
+           case when bool_and(x.items_total is not null)
+                then least(sum(greatest(x.items_total, x.items_completed::numeric + x.items_failed + x.items_skipped + x.items_canceled)),
+                           9223372036854775807)::bigint end as total,
+           -- Unknown if a stage that has begun is unknown; one that has not begun stands at 0.
+           case when bool_and(p.percent is not null) and sum(x.weight) > 0
+                then trunc((sum(p.percent * x.weight) / sum(x.weight))::numeric, 4)::double precision end as percent
+    from milepost.stages x
+    cross join lateral milepost_private.stage_percent(x) as p (percent)
+    where x.job_id = sum_job.job_id
+  ) s
+  left join milepost_private.item_tallies t on t.job_id = sum_job.job_id and t.stage = ''
+  where j.job_id = sum_job.job_id;
+end;
+$$;
+comment on function milepost_private.sum_job(uuid) is
+'Sets a job''s and its stages'' counts, totals and percent from its lanes, stage lanes and item tallies.';
+revoke execute on function milepost_private.sum_job(uuid) from public, anon, authenticated;
+grant execute on function milepost_private.sum_job(uuid) to service_role;
+
+-- ==== sql/schema/43_begin_attempt.sql
+
+-- begin_attempt: the next attempt of a job. Raising the attempt fences every worker of the old one at once.
+-- Each lane goes back to its counts at its last cursor, since what came after was not committed.
+create or replace function milepost_private.begin_attempt(job_id uuid, at timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  update milepost.jobs j set
+    attempt = j.attempt + 1, max_attempts = greatest(j.max_attempts, j.attempt + 1), attempt_started_at = null,
+    finished_at = null, error = null, rate_limited_until = null
+  where j.job_id = begin_attempt.job_id;
+
+  update milepost.lanes l set
+    items_completed = l.cursor_completed, items_failed = l.cursor_failed, items_skipped = l.cursor_skipped,
+    items_canceled = l.cursor_canceled, bytes_processed = l.cursor_bytes,
+    seq = -1, seen = '{}', state = 'running', state_seq = -1, failed_seq = -1, skipped_seq = -1, canceled_seq = -1,
+    total_seq = -1, worker_total_seq = -1, message_seq = -1, rate_limited_seq = -1, deadline_seq = -1,
+    metadata_seq = -1, cursor_seq = -1
+  where l.job_id = begin_attempt.job_id;
+
+  update milepost_private.stage_lanes l set
+    items_completed = l.cursor_completed, items_failed = l.cursor_failed, items_skipped = l.cursor_skipped,
+    items_canceled = l.cursor_canceled, bytes_processed = l.cursor_bytes,
+    seq = -1, state = case when l.state in ('completed', 'skipped') then l.state end, state_seq = -1,
+    failed_seq = -1, skipped_seq = -1, canceled_seq = -1, total_seq = -1, cursor_seq = -1
+  where l.job_id = begin_attempt.job_id;
+
+  -- What each lane begins with is part of its history: a cursor that arrives late is counted from here.
+  insert into milepost.checkpoints (tenant_id, job_id, attempt, worker, seq, at, received_at, items_completed,
+                                    items_failed, items_skipped, items_canceled, bytes_processed, has_cursor)
+  select l.tenant_id, l.job_id, j.attempt, l.worker, -1, begin_attempt.at, begin_attempt.at, l.items_completed,
+         l.items_failed, l.items_skipped, l.items_canceled, l.bytes_processed, l.cursor is not null
+  from milepost.lanes l join milepost.jobs j on j.job_id = l.job_id
+  where l.job_id = begin_attempt.job_id;
+
+  update milepost.items i set state = 'pending', percent = null, others = null
+  where i.job_id = begin_attempt.job_id and i.state = 'processing';
+
+  update milepost.stages s set state = 'pending', finished_at = null
+  where s.job_id = begin_attempt.job_id and s.state in ('running', 'failed', 'canceled');
+
+  perform milepost_private.sum_job(begin_attempt.job_id);
+
+  update milepost_private.pulses p set
+    rhythm = milepost_private.rhythm_step(p.rhythm, milepost_private.active_clock(p.active_s, p.active_at, p.running, begin_attempt.at),
+                                          f.work_done + j.items_skipped, 'retry'),
+    pace = milepost_private.pace_step(p.pace, milepost_private.active_clock(p.active_s, p.active_at, p.running, begin_attempt.at),
+                                      f.work_done, f.items_pending)
+  from milepost.jobs j,
+  lateral milepost_private.figures(j, null, null, begin_attempt.at) f
+  where j.job_id = begin_attempt.job_id and p.job_id = j.job_id and p.pace is not null;
+end;
+$$;
+comment on function milepost_private.begin_attempt(uuid, timestamptz) is
+'Begins the next attempt: fences the old one, puts lanes back to their counts at their last cursor and items in processing back to pending.';
+revoke execute on function milepost_private.begin_attempt(uuid, timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.begin_attempt(uuid, timestamptz) to service_role;
+
+-- ==== sql/schema/44_transition.sql
+
+-- transition: change a job's state. The only place that does; what the state machine does not list is refused.
+create or replace function milepost_private.transition(
+  job_id    uuid,
+  new_state text,
+  verb      text,
+  reason    text,
+  actor     text,
+  at        timestamptz
+)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_job     milepost.jobs;
+  v_prior   text;
+  v_allowed text;
+  v_drafts  milepost_private.event_draft[];
+  v_fields  jsonb;
+begin
+  select * into v_job from milepost.jobs j where j.job_id = transition.job_id for no key update;
+  v_prior := v_job.state;
+
+  -- GUARD: not permitted
+  if not exists (select from milepost_private.transitions t
+                 where (t.prior_state, t.new_state, t.verb) = (v_prior, transition.new_state, transition.verb)) then
+    select string_agg(distinct t.verb, ', ') into v_allowed from milepost_private.transitions t
+    where t.prior_state = v_prior and t.verb in ('pause', 'resume', 'cancel', 'retry');
+    perform milepost_private.refuse(409, 'invalid_transition',
+      format('Expected a job that permits %s; %s is %s.', transition.verb, v_job.key, v_prior),
+      case when v_allowed is null then 'A job that is ' || v_prior || ' permits none of pause, resume, cancel, retry.'
+           else 'A job that is ' || v_prior || ' permits: ' || v_allowed || '.' end,
+      coalesce(v_allowed, ''));
+  end if;
+
+  -- A job that was paused while it waited goes on waiting: no new attempt.
+  if new_state = 'retrying' and verb <> 'resume' then
+    perform milepost_private.begin_attempt(transition.job_id, transition.at);
+  end if;
+
+  update milepost.jobs j set
+    state = transition.new_state, state_reason = transition.reason, state_actor = transition.actor,
+    state_changed_at = transition.at,
+    started_at = coalesce(j.started_at, case when transition.new_state = 'running' then transition.at end),
+    attempt_started_at = case when transition.new_state = 'running' then coalesce(j.attempt_started_at, transition.at)
+                              else j.attempt_started_at end,
+    finished_at = case when milepost_private.is_terminal(transition.new_state) then transition.at end,
+    error = case when transition.new_state = 'failed' then coalesce(transition.reason, 'failed') else j.error end,
+    run_after = case
+      when transition.new_state <> 'retrying' then j.run_after
+      when transition.verb in ('retry', 'resume') then transition.at
+      else transition.at + milepost_private.backoff_ms(j.retry_backoff_ms, j.attempt) * interval '1 millisecond' end
+  where j.job_id = transition.job_id;
+
+  if milepost_private.is_terminal(new_state) then
+    update milepost.stages s set state = transition.new_state, finished_at = coalesce(s.finished_at, transition.at)
+    where s.job_id = transition.job_id and s.state = 'running';
+    if found then
+      perform milepost_private.sum_job(transition.job_id);
+    end if;
+  end if;
+
+  insert into milepost_private.pulses (job_id, tenant_id, active_at)
+  values (transition.job_id, v_job.tenant_id, transition.at) on conflict do nothing;
+  update milepost_private.pulses p set
+    active_s = milepost_private.active_clock(p.active_s, p.active_at, p.running, transition.at),
+    active_at = greatest(p.active_at, transition.at),
+    running = transition.new_state in ('running', 'completing', 'pausing', 'canceling')
+  where p.job_id = transition.job_id;
+  if new_state = 'running' and v_prior <> 'pausing' then
+    update milepost_private.pulses p set rhythm = milepost_private.rhythm_step(p.rhythm, p.active_s,
+      (select j.items_completed::double precision + j.items_failed + j.items_canceled + j.items_skipped
+       from milepost.jobs j where j.job_id = p.job_id), 'resume')
+    where p.job_id = transition.job_id and p.rhythm is not null;
+  end if;
+  if new_state = 'completed' then
+    perform milepost_private.learn_kind(transition.job_id);
+  end if;
+
+  v_fields := (
+    select milepost_private.progress_fields(j, milepost_private.figures(j, p, k, transition.at))
+    from milepost.jobs j
+    left join milepost_private.pulses p on p.job_id = j.job_id
+    left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+    where j.job_id = transition.job_id);
+  if new_state = 'running' and v_job.started_at is null then
+    v_drafts := v_drafts || row(job_id, 'job.started', v_fields)::milepost_private.event_draft;
+  end if;
+  v_drafts := v_drafts || row(job_id, 'job.state_changed', v_fields || jsonb_build_object(
+    'prior_state', v_prior, 'new_state', new_state, 'reason', reason, 'actor', actor))::milepost_private.event_draft;
+  if new_state in ('completed', 'failed') then
+    v_drafts := v_drafts || row(job_id, 'job.' || new_state, v_fields || jsonb_build_object(
+      'error', (select j.error from milepost.jobs j where j.job_id = transition.job_id)))::milepost_private.event_draft;
+  end if;
+  perform milepost_private.emit(v_drafts, at);
+end;
+$$;
+comment on function milepost_private.transition(uuid, text, text, text, text, timestamptz) is
+'Brings a job into a state: checks that the verb may, keeps the active clock, ends its stages, leaves the events. Refuses with 409 and what is allowed.';
+revoke execute on function milepost_private.transition(uuid, text, text, text, text, timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.transition(uuid, text, text, text, text, timestamptz) to service_role;
+
+-- ==== sql/schema/45_entry.sql
+
+-- entry: one checkpoint of a request, parsed once.
+do $$ begin
+  if to_regtype('milepost_private.entry') is null then
+    create type milepost_private.entry as (
+      n                  int,
+      job                text,
+      job_id             uuid,
+      worker             text,
+      attempt            int,
+      seq                bigint,
+      is_duplicate       boolean,
+      refusal            text,
+      current_attempt    int,
+      at                 timestamptz,
+      state              text,
+      reason             text,
+      message            text,
+      names_message      boolean,
+      items_total        bigint,
+      names_total        boolean,
+      worker_items_total bigint,
+      names_worker_total boolean,
+      items_completed    bigint,
+      items_failed       bigint,
+      items_skipped      bigint,
+      items_canceled     bigint,
+      bytes_processed    bigint,
+      batch              jsonb,
+      stages             jsonb,
+      items              jsonb,
+      cursor             jsonb,
+      names_cursor       boolean,
+      rate_limited_until timestamptz,
+      names_rate_limit   boolean,
+      processing_deadline_ms bigint,
+      names_deadline     boolean,
+      metadata           jsonb,
+      kind               text,
+      name               text,
+      unit               text
+    );
+  end if;
+end $$;
+comment on type milepost_private.entry is
+'One checkpoint as it was said. names_... tells a field that was said to be null from one that was left out.';
+
+-- parse_checkpoints: a request's checkpoints, each with its job, attempt and seq found, and the reason if it is refused.
+-- Call it with the jobs' rows locked: an entry without seq takes its lane's next one.
+
+create or replace function milepost_private.parse_checkpoints(tenant_id uuid, checkpoints jsonb)
+returns milepost_private.entry[]
+language sql
+stable
+set search_path = ''
+as $$
+  with said as materialized (
+    select t.n, t.e, coalesce(r.worker, 'main') as lane, r.*
+    from jsonb_array_elements(checkpoints) with ordinality as t (e, n),
+    lateral jsonb_to_record(t.e) as r (
+      job text, worker text, attempt int, seq bigint, at timestamptz, state text, reason text, message text,
+      items_total bigint, worker_items_total bigint, items_completed bigint, items_failed bigint, items_skipped bigint,
+      items_canceled bigint, bytes_processed bigint, batch jsonb, stage jsonb, items jsonb, cursor jsonb,
+      rate_limited_until timestamptz, processing_deadline_ms bigint, metadata jsonb, kind text, name text, unit text)
+  ), jobs as (
+    select d.job, f.job_id, f.attempt
+    from (select distinct s.job from said s) d
+    cross join lateral milepost_private.job_by_ref(parse_checkpoints.tenant_id, d.job) f
+  ), numbered as (
+    select s.*, max(s.seq) over (partition by s.job, s.lane) as last_seq,
+           row_number() over (partition by s.job, s.lane, s.attempt, s.seq order by s.n) as nth
+    from said s
+  )
+  select array_agg(row(
+      s.n, s.job, j.job_id, s.lane, coalesce(s.attempt, j.attempt),
+      -- Without seq, nth counts the lane's entries without one.
+      coalesce(s.seq, least(greatest(l.seq, s.last_seq, -1)::numeric + s.nth, 9223372036854775806)::bigint),
+      s.seq is not null and (s.nth > 1 or coalesce(l.seen @> s.seq, false)),
+      case when j.job_id is null then case when s.attempt > 1 then 'unknown_attempt' else 'job_not_found' end
+           when s.attempt < j.attempt then 'stale_attempt'
+           when s.attempt > j.attempt then 'unknown_attempt' end,
+      j.attempt, s.at, s.state, s.reason,
+      s.message, s.e ? 'message', s.items_total, s.e ? 'items_total', s.worker_items_total, s.e ? 'worker_items_total',
+      s.items_completed, s.items_failed, s.items_skipped, s.items_canceled, s.bytes_processed,
+      s.batch, case jsonb_typeof(s.stage) when 'object' then jsonb_build_array(s.stage) when 'array' then s.stage end,
+      case when jsonb_typeof(s.items) = 'array' then s.items end,
+      nullif(s.cursor, 'null'), s.e ? 'cursor', s.rate_limited_until, s.e ? 'rate_limited_until',
+      s.processing_deadline_ms, s.e ? 'processing_deadline_ms', nullif(s.metadata, 'null'), s.kind, s.name, s.unit
+    )::milepost_private.entry order by s.n)
+  from numbered s
+  left join jobs j on j.job = s.job
+  left join milepost.lanes l on l.job_id = j.job_id and l.worker = s.lane;
+$$;
+comment on function milepost_private.parse_checkpoints(uuid, jsonb) is
+'A request''s checkpoints as entries in their order; n counts from 1.';
+revoke execute on function milepost_private.parse_checkpoints(uuid, jsonb) from public, anon, authenticated;
+grant execute on function milepost_private.parse_checkpoints(uuid, jsonb) to service_role;
+
+-- ==== sql/schema/46_record_stages.sql
+
+-- record_stages: what entries say of stages. Counts follow the lanes' rules, for each lane and stage.
+create or replace function milepost_private.record_stages(entries milepost_private.entry[], at timestamptz)
+returns milepost_private.event_draft[]
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_jobs   uuid[];
+  v_before jsonb;
+  v_drafts milepost_private.event_draft[];
+  v_job_id uuid;
+begin
+  select array_agg(distinct e.job_id) into v_jobs from unnest(entries) e where e.stages is not null or e.items is not null;
+
+  select jsonb_object_agg(s.job_id || ' ' || s.name, s.state) into v_before
+  from milepost.stages s where s.job_id = any (v_jobs);
+
+  -- New stages, in the order in which they are named. An item may name one that no checkpoint has described.
+  insert into milepost.stages (tenant_id, job_id, name, position)
+  select j.tenant_id, n.job_id, n.name,
+         (select coalesce(max(s.position), 0) from milepost.stages s where s.job_id = n.job_id)
+         + row_number() over (partition by n.job_id order by n.first)
+  from (
+    select m.job_id, m.name, min(m.first) as first
+    from (
+      select e.job_id, s.value ->> 'name' as name, e.n * 1000.0 + s.k as first
+      from unnest(entries) e, jsonb_array_elements(e.stages) with ordinality as s (value, k)
+      union all
+      select e.job_id, i.value ->> 'stage', e.n * 1000.0 + 999
+      from unnest(entries) e, jsonb_array_elements(e.items) as i (value)
+      where i.value ->> 'stage' is not null
+    ) m group by m.job_id, m.name
+  ) n
+  join milepost.jobs j on j.job_id = n.job_id
+  on conflict do nothing;
+
+  with said as (
+    select e.job_id, r.name as stage, e.worker, e.attempt, e.seq, e.names_cursor, r.state, r.items_total,
+           s.value ? 'items_total' as names_total, r.items_completed, r.items_failed, r.items_skipped, r.items_canceled,
+           r.bytes_processed
+    from unnest(entries) e, jsonb_array_elements(e.stages) as s (value),
+    lateral jsonb_to_record(s.value) as r (name text, state text, items_total bigint, items_completed bigint,
+      items_failed bigint, items_skipped bigint, items_canceled bigint, bytes_processed bigint)
+  ), folded as (
+    select d.job_id, d.stage, d.worker, max(d.attempt) as attempt, max(d.seq) as seq,
+           (array_agg(d.state order by d.seq desc) filter (where d.state is not null))[1] as state,
+           max(d.seq) filter (where d.state is not null) as state_seq,
+           bool_or(coalesce(d.items_completed, d.items_failed, d.items_skipped, d.items_canceled) is not null) as reported,
+           max(d.items_completed) as completed, max(d.bytes_processed) as bytes,
+           (array_agg(d.items_failed order by d.seq desc) filter (where d.items_failed is not null))[1] as failed,
+           max(d.seq) filter (where d.items_failed is not null) as failed_seq,
+           (array_agg(d.items_skipped order by d.seq desc) filter (where d.items_skipped is not null))[1] as skipped,
+           max(d.seq) filter (where d.items_skipped is not null) as skipped_seq,
+           (array_agg(d.items_canceled order by d.seq desc) filter (where d.items_canceled is not null))[1] as canceled,
+           max(d.seq) filter (where d.items_canceled is not null) as canceled_seq,
+           (array_agg(d.items_total order by d.seq desc) filter (where d.names_total))[1] as total,
+           max(d.seq) filter (where d.names_total) as total_seq
+    from said d group by d.job_id, d.stage, d.worker
+  )
+  insert into milepost_private.stage_lanes as l (job_id, stage, worker, attempt, seq, state, state_seq, counts_reported,
+    items_completed, bytes_processed, items_failed, failed_seq, items_skipped, skipped_seq, items_canceled, canceled_seq,
+    items_total, total_seq)
+  select f.job_id, f.stage, f.worker, f.attempt, f.seq, f.state, coalesce(f.state_seq, -1), f.reported,
+         coalesce(f.completed, 0), coalesce(f.bytes, 0), coalesce(f.failed, 0), coalesce(f.failed_seq, -1),
+         coalesce(f.skipped, 0), coalesce(f.skipped_seq, -1), coalesce(f.canceled, 0), coalesce(f.canceled_seq, -1),
+         f.total, coalesce(f.total_seq, -1)
+  from folded f
+  order by f.job_id, f.stage, f.worker
+  on conflict on constraint stage_lanes_pkey do update set
+    attempt = excluded.attempt,
+    seq = greatest(l.seq, excluded.seq),
+    counts_reported = l.counts_reported or excluded.counts_reported,
+    items_completed = greatest(l.items_completed, excluded.items_completed),
+    bytes_processed = greatest(l.bytes_processed, excluded.bytes_processed),
+    state = case when excluded.state_seq > l.state_seq then excluded.state else l.state end,
+    state_seq = greatest(l.state_seq, excluded.state_seq),
+    items_failed = case when excluded.failed_seq > l.failed_seq then excluded.items_failed else l.items_failed end,
+    failed_seq = greatest(l.failed_seq, excluded.failed_seq),
+    items_skipped = case when excluded.skipped_seq > l.skipped_seq then excluded.items_skipped else l.items_skipped end,
+    skipped_seq = greatest(l.skipped_seq, excluded.skipped_seq),
+    items_canceled = case when excluded.canceled_seq > l.canceled_seq then excluded.items_canceled else l.items_canceled end,
+    canceled_seq = greatest(l.canceled_seq, excluded.canceled_seq),
+    items_total = case when excluded.total_seq > l.total_seq then excluded.items_total else l.items_total end,
+    total_seq = greatest(l.total_seq, excluded.total_seq);
+
+  -- A cursor commits what the lane's stages had counted when it was said.
+  update milepost_private.stage_lanes l set
+    cursor_seq = c.seq, cursor_completed = l.items_completed, cursor_failed = l.items_failed,
+    cursor_skipped = l.items_skipped, cursor_canceled = l.items_canceled, cursor_bytes = l.bytes_processed
+  from (select e.job_id, e.worker, max(e.seq) as seq from unnest(entries) e where e.names_cursor group by e.job_id, e.worker) c
+  where l.job_id = c.job_id and l.worker = c.worker and c.seq >= l.cursor_seq and l.seq <= c.seq;
+
+  -- Weights, and states from what the lanes say: failed if one failed, completed once all that spoke of it have.
+  update milepost.stages s set
+    weight = coalesce(w.weight, s.weight),
+    state = d.state,
+    started_at = coalesce(s.started_at, case when d.state <> 'pending' then at end),
+    finished_at = case when d.state in ('completed', 'failed', 'skipped', 'canceled') then coalesce(s.finished_at, at) end
+  from milepost.stages m
+  left join lateral (
+    select (array_agg((x.value ->> 'weight')::double precision order by e.seq desc, e.n desc))[1] as weight
+    from unnest(entries) e, jsonb_array_elements(e.stages) as x (value)
+    where e.job_id = m.job_id and x.value ->> 'name' = m.name and x.value ->> 'weight' is not null
+  ) w on true
+  cross join lateral (
+    select case
+      when bool_or(w.state = 'failed') then 'failed'
+      when bool_and(w.state = 'skipped') then 'skipped'
+      when bool_and(w.state in ('completed', 'skipped')) then 'completed'
+      when bool_and(w.state in ('completed', 'skipped', 'canceled')) then 'canceled'
+      when bool_and(w.state = 'pending') then 'pending'
+      when count(*) > 0 then 'running'
+      when exists (select from unnest(entries) e, jsonb_array_elements(e.items) i
+                   where e.job_id = m.job_id and i ->> 'stage' = m.name) and m.state = 'pending' then 'running'
+      else m.state end as state
+    from (select coalesce(l.state, 'running') as state
+          from milepost_private.stage_lanes l
+          where l.job_id = m.job_id and l.stage = m.name
+            -- A lane of an older attempt that left the stage unfinished is gone: it no longer holds the stage open.
+            and (l.state is not null or l.attempt = (select j.attempt from milepost.jobs j where j.job_id = m.job_id))
+         ) w
+  ) d
+  where m.job_id = any (v_jobs) and s.job_id = m.job_id and s.name = m.name
+    and (d.state <> s.state or w.weight is distinct from s.weight and w.weight is not null);
+
+  foreach v_job_id in array v_jobs loop
+    perform milepost_private.sum_job(v_job_id);
+  end loop;
+
+  select array_agg(row(s.job_id, 'stage.changed', milepost_private.stage_json(s))::milepost_private.event_draft order by s.job_id, s.position) into v_drafts
+  from milepost.stages s
+  where s.job_id = any (v_jobs) and s.state is distinct from coalesce(v_before ->> (s.job_id || ' ' || s.name), 'pending');
+  return v_drafts;
+end;
+$$;
+comment on function milepost_private.record_stages(milepost_private.entry[], timestamptz) is
+'Records what checkpoints say of stages, sums the jobs anew and returns the stage.changed events.';
+revoke execute on function milepost_private.record_stages(milepost_private.entry[], timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.record_stages(milepost_private.entry[], timestamptz) to service_role;
+
+-- ==== sql/schema/47_record_items.sql
+
+-- record_items: what entries say of items. Of each lane its greatest (attempt, seq) counts; between lanes a settled state
+-- beats an unsettled one, then the later receipt wins. The words of lanes that lost are kept beside the item (others),
+-- so that what arrives late is compared with its own lane's word.
+create or replace function milepost_private.record_items(entries milepost_private.entry[], at timestamptz)
+returns milepost_private.event_draft[]
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_drafts milepost_private.event_draft[];
+begin
+  with said as (
+    select distinct on (m.job_id, m.stage, m.key, m.worker) m.*
+    from (
+      select e.job_id, e.worker, e.attempt, e.seq, e.n, r.key, r.state, r.percent, r.duration_ms,
+             nullif(r.payload, 'null') as payload, r.error,
+             coalesce(r.stage, case when jsonb_array_length(e.stages) = 1 then e.stages -> 0 ->> 'name' end, '') as stage, i.k
+      from unnest(entries) e, jsonb_array_elements(e.items) with ordinality as i (value, k),
+      lateral jsonb_to_record(i.value) as r (key text, stage text, state text, percent double precision,
+        duration_ms double precision, payload jsonb, error text)
+    ) m
+    order by m.job_id, m.stage, m.key, m.worker, m.attempt desc, m.seq desc, m.n desc, m.k desc
+  ), touched as (
+    select distinct s.job_id, s.stage, s.key from said s
+  ), known as (
+    select i.* from milepost.items i join touched t on (t.job_id, t.stage, t.key) = (i.job_id, i.stage, i.key)
+  ), words as (
+    -- Each lane's last word: what was kept, and what was said now.
+    select distinct on (w.job_id, w.stage, w.key, w.worker) w.*
+    from (
+      select s.job_id, s.stage, s.key, s.worker, s.attempt, s.seq, s.state, s.percent, s.duration_ms, s.payload, s.error,
+             record_items.at as received_at, s.n, false as was_kept
+      from said s
+      union all
+      select k.job_id, k.stage, k.key, k.worker, k.attempt, k.seq, k.state, k.percent, k.duration_ms, k.payload, k.error,
+             k.received_at, 0, true
+      from known k
+      union all
+      select k.job_id, k.stage, k.key, o.key, r.attempt, r.seq, r.state, r.percent, r.duration_ms, r.payload, r.error,
+             r.received_at, 0, true
+      from known k, jsonb_each(k.others) o,
+      lateral jsonb_to_record(o.value) as r (attempt int, seq bigint, state text, percent double precision,
+        duration_ms double precision, payload jsonb, error text, received_at timestamptz)
+    ) w
+    order by w.job_id, w.stage, w.key, w.worker, w.attempt desc, w.seq desc, w.was_kept desc
+  ), ranked as (
+    select w.*, row_number() over (
+             partition by w.job_id, w.stage, w.key
+             order by w.state in ('completed', 'failed', 'skipped', 'canceled') desc, w.received_at desc, w.n desc, w.worker
+           ) as place
+    from words w
+  ), won as (
+    select r.*, (
+      select jsonb_object_agg(l.worker, jsonb_build_object('attempt', l.attempt, 'seq', l.seq, 'state', l.state,
+               'percent', l.percent, 'duration_ms', l.duration_ms, 'payload', l.payload, 'error', l.error,
+               'received_at', l.received_at))
+      from ranked l where (l.job_id, l.stage, l.key) = (r.job_id, r.stage, r.key) and l.place > 1
+    ) as others
+    from ranked r where r.place = 1
+  ), kept as (
+    insert into milepost.items as i (tenant_id, job_id, stage, key, state, percent, duration_ms, payload, error, worker,
+                                     attempt, seq, received_at, others)
+    select j.tenant_id, w.job_id, w.stage, w.key, w.state,
+           case when w.state = 'completed' then 100 else w.percent end, w.duration_ms, w.payload, w.error, w.worker,
+           w.attempt, w.seq, w.received_at, w.others
+    from won w join milepost.jobs j on j.job_id = w.job_id
+    order by w.job_id, w.stage, w.key
+    on conflict on constraint items_pkey do update set
+      state = excluded.state, percent = excluded.percent, duration_ms = excluded.duration_ms, payload = excluded.payload,
+      error = excluded.error, worker = excluded.worker, attempt = excluded.attempt, seq = excluded.seq,
+      received_at = excluded.received_at, others = excluded.others
+  ), tally as (
+    insert into milepost_private.item_tallies as t (job_id, stage, completed, failed, skipped, canceled)
+    select w.job_id, w.stage,
+           count(*) filter (where w.state = 'completed') - count(*) filter (where k.state = 'completed'),
+           count(*) filter (where w.state = 'failed')    - count(*) filter (where k.state = 'failed'),
+           count(*) filter (where w.state = 'skipped')   - count(*) filter (where k.state = 'skipped'),
+           count(*) filter (where w.state = 'canceled')  - count(*) filter (where k.state = 'canceled')
+    from won w left join known k on (k.job_id, k.stage, k.key) = (w.job_id, w.stage, w.key)
+    group by w.job_id, w.stage
+    order by w.job_id, w.stage
+    on conflict on constraint item_tallies_pkey do update set
+      completed = t.completed + excluded.completed, failed = t.failed + excluded.failed,
+      skipped = t.skipped + excluded.skipped, canceled = t.canceled + excluded.canceled
+  )
+  select array_agg(row(w.job_id, 'item.changed', jsonb_build_object(
+      'key', w.key, 'stage', nullif(w.stage, ''), 'state', w.state, 'prior_state', k.state, 'percent', w.percent,
+      'duration_ms', w.duration_ms, 'payload', w.payload, 'error', w.error, 'worker', w.worker
+    ))::milepost_private.event_draft order by w.job_id, w.n, w.stage, w.key) into v_drafts
+  from won w left join known k on (k.job_id, k.stage, k.key) = (w.job_id, w.stage, w.key)
+  where w.state <> coalesce(k.state, 'pending');
+  return v_drafts;
+end;
+$$;
+comment on function milepost_private.record_items(milepost_private.entry[], timestamptz) is
+'Records what checkpoints say of items, keeps the tallies and returns the item.changed events.';
+revoke execute on function milepost_private.record_items(milepost_private.entry[], timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.record_items(milepost_private.entry[], timestamptz) to service_role;
+
+-- ==== sql/schema/48_restore_cursor_counts.sql
+
+-- restore_cursor_counts: what a lane had counted at its cursor, from its history. For what arrives out of order.
+create or replace function milepost_private.restore_cursor_counts(job_id uuid, worker text)
+returns void
+language sql
+volatile
+set search_path = ''
+as $$
+  update milepost.lanes l set
+    cursor_completed = coalesce(h.completed, 0), cursor_failed = coalesce(h.failed, 0),
+    cursor_skipped = coalesce(h.skipped, 0), cursor_canceled = coalesce(h.canceled, 0), cursor_bytes = coalesce(h.bytes, 0)
+  from milepost.lanes m
+  cross join lateral (
+    select max(c.items_completed) as completed, max(c.bytes_processed) as bytes,
+           (array_agg(c.items_failed order by c.seq desc) filter (where c.items_failed is not null))[1] as failed,
+           (array_agg(c.items_skipped order by c.seq desc) filter (where c.items_skipped is not null))[1] as skipped,
+           (array_agg(c.items_canceled order by c.seq desc) filter (where c.items_canceled is not null))[1] as canceled
+    from milepost.checkpoints c
+    where c.job_id = m.job_id and c.worker = m.worker and c.attempt = m.attempt and c.seq <= m.cursor_seq
+  ) h
+  where m.job_id = restore_cursor_counts.job_id and m.worker = restore_cursor_counts.worker
+    and l.job_id = m.job_id and l.worker = m.worker;
+$$;
+comment on function milepost_private.restore_cursor_counts(uuid, text) is
+'Sets a lane''s counts at its cursor from its checkpoints of this attempt.';
+revoke execute on function milepost_private.restore_cursor_counts(uuid, text) from public, anon, authenticated;
+grant execute on function milepost_private.restore_cursor_counts(uuid, text) to service_role;
+
+-- ==== sql/schema/49_checkpoints_answer.sql
+
+-- checkpoints_answer: what a worker hears: for each job what became of its entries and what to do now.
+create or replace function milepost_private.checkpoints_answer(
+  entries milepost_private.entry[], indexes jsonb, at timestamptz
+)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  with heard as (
+    select e.job_id, min(e.n) as n,
+           count(*) filter (where e.refusal is null and not e.is_duplicate) as accepted,
+           count(*) filter (where e.refusal is null and e.is_duplicate) as duplicates,
+           -- An attempt that ended while this request was recorded is over, too.
+           bool_and(e.refusal = 'stale_attempt' or e.attempt < j.attempt) as is_stale
+    from unnest(entries) e join milepost.jobs j on j.job_id = e.job_id
+    where e.refusal is distinct from 'unknown_attempt'
+    group by e.job_id
+  )
+  select jsonb_build_object(
+    'results', coalesce((
+      select jsonb_agg(jsonb_build_object(
+        'job', j.key, 'job_id', j.job_id, 'attempt', j.attempt, 'state', j.state, 'version', j.version,
+        'accepted', h.accepted, 'duplicates', h.duplicates,
+        'directive', case
+          when coalesce(h.is_stale, false) or j.state = 'failed' then 'stop'
+          when j.state in ('canceling', 'canceled') then 'cancel'
+          when j.state in ('pausing', 'paused') then 'pause'
+          else 'continue' end,
+        'percent_complete', f.percent_complete, 'eta_ms', f.eta_ms, 'next_checkpoint_ms', 1000
+      ) order by h.n)
+      from heard h
+      join milepost.jobs j on j.job_id = h.job_id
+      left join milepost_private.pulses p on p.job_id = j.job_id
+      left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+      cross join lateral milepost_private.figures(j, p, k, checkpoints_answer.at) f), '[]'),
+    'errors', coalesce((
+      select jsonb_agg(jsonb_build_object(
+        'index', coalesce((indexes -> (e.n - 1))::int, e.n - 1),
+        'code', e.refusal,
+        'message', case e.refusal
+          when 'stale_attempt' then format('Expected attempt %s of job %s; this is from attempt %s, which is over.', e.current_attempt, e.job, e.attempt)
+          when 'unknown_attempt' then format('Expected attempt %s of job %s; found attempt %s, which has not begun.', coalesce(e.current_attempt, 1), e.job, e.attempt)
+          else format('Expected a job with this id; %s is not one.', e.job) end,
+        'hint', case e.refusal
+          when 'stale_attempt' then 'Stop: another worker may have taken over from the last cursor.'
+          when 'unknown_attempt' then 'Use the attempt that create, claim or the last answer gave, or leave it out.'
+          else 'Check the id, or use a key of your own to create a job.' end
+      ) order by e.n)
+      from unnest(entries) e where e.refusal is not null), '[]'));
+$$;
+comment on function milepost_private.checkpoints_answer(milepost_private.entry[], jsonb, timestamptz) is
+'The body of the answer to POST /v1/checkpoints.';
+revoke execute on function milepost_private.checkpoints_answer(milepost_private.entry[], jsonb, timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.checkpoints_answer(milepost_private.entry[], jsonb, timestamptz) to service_role;
+
+-- ==== sql/schema/49_settle_states.sql
+
+-- settle_states: bring a job to the state that its lanes' words make it.
+create or replace function milepost_private.settle_states(job_id uuid, entries milepost_private.entry[], at timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_job   milepost.jobs;
+  v_lanes record;
+  v_new   text;
+  v_word  record;
+begin
+  select * into v_job from milepost.jobs j where j.job_id = settle_states.job_id;
+  -- GUARD: ended; what arrives later still counts, but changes no state
+  if milepost_private.is_terminal(v_job.state) then
+    return;
+  end if;
+
+  select count(*) as n,
+         count(*) filter (where l.state in ('completed', 'canceled', 'failed')) as settled,
+         count(*) filter (where l.state = 'failed') as failed,
+         count(*) filter (where l.state = 'canceled') as canceled,
+         count(*) filter (where l.state = 'paused') as paused,
+         count(*) filter (where l.state in ('completing', 'completed')) as completing
+  into v_lanes
+  from milepost.lanes l where l.job_id = settle_states.job_id and l.attempt = v_job.attempt;
+
+  v_new := case
+    when v_job.state = 'canceling' then
+      case when v_lanes.settled = v_lanes.n then case when v_lanes.failed + v_lanes.canceled > 0 then 'canceled' else 'completed' end end
+    when v_lanes.failed > 0 then case when v_job.attempt < v_job.max_attempts then 'retrying' else 'failed' end
+    when v_lanes.settled = v_lanes.n and v_lanes.canceled > 0 then 'canceled'
+    when v_lanes.settled = v_lanes.n and v_lanes.n >= coalesce(v_job.workers_expected, 1) then 'completed'
+    when v_lanes.paused > 0 and v_lanes.paused + v_lanes.settled = v_lanes.n and v_job.state in ('running', 'pausing') then 'paused'
+    when v_job.state = 'running' and v_lanes.completing = v_lanes.n and v_lanes.settled < v_lanes.n then 'completing'
+    -- A worker that paused on its own goes on by itself; one that was paused by a person waits for one.
+    when v_job.state = 'paused' and v_lanes.paused = 0 and v_job.state_actor like 'worker:%' then 'running'
+  end;
+
+  select e.worker, coalesce(e.reason, case when v_new in ('failed', 'retrying') then e.message end) as reason into v_word
+  from unnest(entries) e
+  where e.job_id = settle_states.job_id and e.refusal is null and e.state is not null
+  order by (e.state = case when v_new in ('failed', 'retrying') then 'failed' else v_new end) desc, e.seq desc, e.n desc limit 1;
+
+  if v_job.state in ('pending', 'retrying') and v_new is distinct from 'canceled' then
+    perform milepost_private.transition(settle_states.job_id, 'running', 'report', null,
+      'worker:' || coalesce(v_word.worker, (select e.worker from unnest(entries) e where e.job_id = settle_states.job_id limit 1)), at);
+  end if;
+  if v_new is not null then
+    perform milepost_private.transition(settle_states.job_id, v_new, 'report',
+      case when v_job.state in ('pausing', 'canceling') then v_job.state_reason else v_word.reason end,
+      -- An acknowledgement keeps the name of the person who asked.
+      case when v_job.state in ('pausing', 'canceling') then v_job.state_actor else 'worker:' || v_word.worker end, at);
+  end if;
+end;
+$$;
+comment on function milepost_private.settle_states(uuid, milepost_private.entry[], timestamptz) is
+'Changes a job''s state as its lanes'' states demand: running at first contact, paused, completing, completed, canceled, failed or its next attempt.';
+revoke execute on function milepost_private.settle_states(uuid, milepost_private.entry[], timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.settle_states(uuid, milepost_private.entry[], timestamptz) to service_role;
+
+-- ==== sql/schema/50_record_checkpoints.sql
+
+-- record_checkpoints: everything that workers say. A whole request in one transaction, whatever its order or repetition.
+-- The one parameter has no name, so that PostgREST hands over the request's body in one piece:
+--   {"caller": {...}, "checkpoints": [...], "indexes": [...], "received_at": "..."}
+-- indexes: the entries' places in the client's request, where others were refused before. received_at: for tests.
+create or replace function milepost.record_checkpoints(jsonb)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_caller  milepost_private.caller := milepost_private.resolve_caller($1 -> 'caller', array['worker', 'operator']);
+  v_now     timestamptz;
+  v_all     milepost_private.entry[];
+  v_entries milepost_private.entry[];
+  v_jobs    uuid[];
+  v_settle  uuid[];
+  v_sum     uuid[];
+  v_late_jobs    uuid[];
+  v_late_workers text[];
+  v_job_id  uuid;
+  v_drafts  milepost_private.event_draft[];
+  v_due     uuid[];
+begin
+  -- JOBS: the missing ones are made in the order of their keys, then all are locked in the order of their ids, so that
+  -- requests cannot deadlock.
+  perform milepost_private.add_job(v_caller.tenant_id, c.e - 'items_total',
+                                   coalesce(($1 ->> 'received_at')::timestamptz, clock_timestamp()))
+  from (
+    select distinct on (t.e ->> 'job') t.e
+    from jsonb_array_elements($1 -> 'checkpoints') with ordinality as t (e, n)
+    where coalesce((t.e ->> 'attempt')::bigint, 1) = 1
+      and not pg_input_is_valid(t.e ->> 'job', 'uuid')
+      and not exists (select from milepost.jobs j where j.tenant_id = v_caller.tenant_id and j.key = t.e ->> 'job')
+    order by t.e ->> 'job', t.n
+  ) c;
+
+  select array_agg(l.job_id order by l.job_id) into v_jobs
+  from (
+    select j.job_id from milepost.jobs j
+    where j.job_id in (
+      select f.job_id
+      from (select distinct t.e ->> 'job' as job from jsonb_array_elements($1 -> 'checkpoints') as t (e)) d
+      cross join lateral milepost_private.job_by_ref(v_caller.tenant_id, d.job) f)
+    order by j.job_id for no key update
+  ) l;
+  v_now := coalesce(($1 ->> 'received_at')::timestamptz, clock_timestamp());
+
+  -- ENTRIES: each with its job, attempt and seq, or the reason why it is refused.
+  v_all := milepost_private.parse_checkpoints(v_caller.tenant_id, $1 -> 'checkpoints');
+  if exists (select from unnest(v_all) e where e.refusal is not null) then
+    select array_agg(e) into v_entries from unnest(v_all) e where e.refusal is null;
+  else
+    v_entries := v_all;
+  end if;
+
+  -- LANES and the jobs' sums. A lane's new values are the greatest (completed, bytes) or what its greatest seq said (all else).
+  with folded as (
+    select e.job_id, e.worker, max(e.attempt) as attempt, max(e.seq) as seq, min(e.seq) as first_seq, max(e.n) as n,
+           range_agg(int8range(least(e.seq, 9223372036854775806), least(e.seq, 9223372036854775806), '[]')) as seen,
+           max(e.items_completed) as completed, max(e.bytes_processed) as bytes,
+           (array_agg(e.items_failed order by e.seq desc) filter (where e.items_failed is not null))[1] as failed,
+           coalesce(max(e.seq) filter (where e.items_failed is not null), -1) as failed_seq,
+           (array_agg(e.items_skipped order by e.seq desc) filter (where e.items_skipped is not null))[1] as skipped,
+           coalesce(max(e.seq) filter (where e.items_skipped is not null), -1) as skipped_seq,
+           (array_agg(e.items_canceled order by e.seq desc) filter (where e.items_canceled is not null))[1] as canceled,
+           coalesce(max(e.seq) filter (where e.items_canceled is not null), -1) as canceled_seq,
+           (array_agg(e.items_total order by e.seq desc) filter (where e.names_total))[1] as total,
+           coalesce(max(e.seq) filter (where e.names_total), -1) as total_seq,
+           (array_agg(e.worker_items_total order by e.seq desc) filter (where e.names_worker_total))[1] as worker_total,
+           coalesce(max(e.seq) filter (where e.names_worker_total), -1) as worker_total_seq,
+           (array_agg(e.state order by e.seq desc) filter (where e.state is not null))[1] as state,
+           coalesce(max(e.seq) filter (where e.state is not null), -1) as state_seq,
+           (array_agg(e.message order by e.seq desc) filter (where e.names_message))[1] as message,
+           coalesce(max(e.seq) filter (where e.names_message), -1) as message_seq,
+           (array_agg(e.cursor order by e.seq desc) filter (where e.names_cursor))[1] as cursor,
+           coalesce(max(e.seq) filter (where e.names_cursor), -1) as cursor_seq,
+           (array_agg(e.rate_limited_until order by e.seq desc) filter (where e.names_rate_limit))[1] as rate_limited_until,
+           coalesce(max(e.seq) filter (where e.names_rate_limit), -1) as rate_limited_seq,
+           (array_agg(e.processing_deadline_ms order by e.seq desc) filter (where e.names_deadline))[1] as deadline_ms,
+           coalesce(max(e.seq) filter (where e.names_deadline), -1) as deadline_seq,
+           (array_agg(e.metadata order by e.seq desc) filter (where e.metadata is not null))[1] as metadata,
+           coalesce(max(e.seq) filter (where e.metadata is not null), -1) as metadata_seq,
+           (array_agg(e.name order by e.seq desc) filter (where e.name is not null))[1] as name,
+           (array_agg(e.unit order by e.seq desc) filter (where e.unit is not null))[1] as unit,
+           bool_or(coalesce(e.items_completed, e.items_failed, e.items_skipped, e.items_canceled) is not null) as reported
+    from unnest(v_entries) e
+    group by e.job_id, e.worker
+  ), at_cursor as (
+    select e.job_id, e.worker, max(e.items_completed) as completed, max(e.bytes_processed) as bytes,
+           (array_agg(e.items_failed order by e.seq desc) filter (where e.items_failed is not null))[1] as failed,
+           (array_agg(e.items_skipped order by e.seq desc) filter (where e.items_skipped is not null))[1] as skipped,
+           (array_agg(e.items_canceled order by e.seq desc) filter (where e.items_canceled is not null))[1] as canceled
+    from unnest(v_entries) e join folded f on f.job_id = e.job_id and f.worker = e.worker
+    where e.seq <= f.cursor_seq
+    group by e.job_id, e.worker
+  ), next as (
+    select j.tenant_id, f.*, l.worker is null as is_new, coalesce(l.first_checkpoint_at, v_now) as first_checkpoint_at,
+           coalesce(f.first_seq <= l.seq, false) as is_late,
+           coalesce(l.state, 'running') as prior_state, l.attempt is distinct from f.attempt as is_first_word,
+           case when f.state_seq > coalesce(l.state_seq, -1) then f.state else coalesce(l.state, 'running') end as new_state,
+           greatest(l.items_completed, f.completed, 0) as new_completed, coalesce(l.items_completed, 0) as old_completed,
+           greatest(l.bytes_processed, f.bytes, 0) as new_bytes, coalesce(l.bytes_processed, 0) as old_bytes,
+           case when f.failed_seq > coalesce(l.failed_seq, -1) then f.failed else coalesce(l.items_failed, 0) end as new_failed,
+           coalesce(l.items_failed, 0) as old_failed,
+           case when f.skipped_seq > coalesce(l.skipped_seq, -1) then f.skipped else coalesce(l.items_skipped, 0) end as new_skipped,
+           coalesce(l.items_skipped, 0) as old_skipped,
+           case when f.canceled_seq > coalesce(l.canceled_seq, -1) then f.canceled else coalesce(l.items_canceled, 0) end as new_canceled,
+           coalesce(l.items_canceled, 0) as old_canceled,
+           case when f.total_seq > coalesce(l.total_seq, -1) then f.total else l.items_total end as new_total, l.items_total as old_total,
+           case when f.worker_total_seq > coalesce(l.worker_total_seq, -1) then f.worker_total else l.worker_items_total end as new_worker_total,
+           l.worker_items_total as old_worker_total,
+           f.message_seq > coalesce(l.message_seq, -1) as has_message,
+           f.rate_limited_seq > coalesce(l.rate_limited_seq, -1) as has_rate_limit,
+           f.deadline_seq > coalesce(l.deadline_seq, -1) as has_deadline,
+           f.metadata_seq > coalesce(l.metadata_seq, -1) as has_metadata,
+           f.cursor_seq > coalesce(l.cursor_seq, -1) as has_cursor,
+           greatest(case when f.first_seq > coalesce(l.seq, -1) then l.items_completed end, c.completed, 0) as cursor_completed,
+           greatest(case when f.first_seq > coalesce(l.seq, -1) then l.bytes_processed end, c.bytes, 0) as cursor_bytes,
+           coalesce(c.failed, l.items_failed, 0) as cursor_failed, coalesce(c.skipped, l.items_skipped, 0) as cursor_skipped,
+           coalesce(c.canceled, l.items_canceled, 0) as cursor_canceled,
+           coalesce(l.cursor_seq, -1) as old_cursor_seq
+    from folded f
+    join milepost.jobs j on j.job_id = f.job_id
+    left join milepost.lanes l on l.job_id = f.job_id and l.worker = f.worker
+    left join at_cursor c on c.job_id = f.job_id and c.worker = f.worker
+  ), kept as (
+    insert into milepost.lanes as l (tenant_id, job_id, worker, attempt, seq, seen, state, state_seq, items_completed,
+      bytes_processed, items_failed, failed_seq, items_skipped, skipped_seq, items_canceled, canceled_seq, items_total,
+      total_seq, worker_items_total, worker_total_seq, message_seq, rate_limited_seq, deadline_seq, metadata_seq, cursor,
+      cursor_seq, cursor_at, cursor_completed, cursor_failed, cursor_skipped, cursor_canceled, cursor_bytes,
+      first_checkpoint_at, last_checkpoint_at, last_progress_at)
+    select n.tenant_id, n.job_id, n.worker, n.attempt, n.seq, n.seen, n.new_state, n.state_seq, n.new_completed,
+           n.new_bytes, n.new_failed, n.failed_seq, n.new_skipped, n.skipped_seq, n.new_canceled, n.canceled_seq, n.new_total,
+           n.total_seq, n.new_worker_total, n.worker_total_seq, n.message_seq, n.rate_limited_seq, n.deadline_seq,
+           n.metadata_seq, n.cursor, n.cursor_seq, case when n.has_cursor then v_now end,
+           case when n.has_cursor then n.cursor_completed else 0 end, case when n.has_cursor then n.cursor_failed else 0 end,
+           case when n.has_cursor then n.cursor_skipped else 0 end, case when n.has_cursor then n.cursor_canceled else 0 end,
+           case when n.has_cursor then n.cursor_bytes else 0 end, v_now, v_now,
+           case when n.new_completed > n.old_completed or n.new_failed > n.old_failed or n.new_canceled > n.old_canceled
+                  or n.new_skipped > n.old_skipped then v_now end
+    from next n
+    on conflict on constraint lanes_pkey do update set
+      attempt = excluded.attempt, seq = greatest(l.seq, excluded.seq),
+      -- Bounded: a lane whose seqs leave very many gaps has them filled, and what arrives late there counts as repeated.
+      seen = case when pg_column_size(l.seen) < 2000 then l.seen + excluded.seen
+                  else int8multirange(range_merge(l.seen + excluded.seen)) end,
+      state = excluded.state, state_seq = greatest(l.state_seq, excluded.state_seq),
+      items_completed = excluded.items_completed, bytes_processed = excluded.bytes_processed,
+      items_failed = excluded.items_failed, failed_seq = greatest(l.failed_seq, excluded.failed_seq),
+      items_skipped = excluded.items_skipped, skipped_seq = greatest(l.skipped_seq, excluded.skipped_seq),
+      items_canceled = excluded.items_canceled, canceled_seq = greatest(l.canceled_seq, excluded.canceled_seq),
+      items_total = excluded.items_total, total_seq = greatest(l.total_seq, excluded.total_seq),
+      worker_items_total = excluded.worker_items_total, worker_total_seq = greatest(l.worker_total_seq, excluded.worker_total_seq),
+      message_seq = greatest(l.message_seq, excluded.message_seq),
+      rate_limited_seq = greatest(l.rate_limited_seq, excluded.rate_limited_seq),
+      deadline_seq = greatest(l.deadline_seq, excluded.deadline_seq),
+      metadata_seq = greatest(l.metadata_seq, excluded.metadata_seq),
+      cursor = case when excluded.cursor_at is not null then excluded.cursor else l.cursor end,
+      cursor_seq = greatest(l.cursor_seq, excluded.cursor_seq),
+      cursor_at = coalesce(excluded.cursor_at, l.cursor_at),
+      cursor_completed = case when excluded.cursor_at is not null then excluded.cursor_completed else l.cursor_completed end,
+      cursor_failed = case when excluded.cursor_at is not null then excluded.cursor_failed else l.cursor_failed end,
+      cursor_skipped = case when excluded.cursor_at is not null then excluded.cursor_skipped else l.cursor_skipped end,
+      cursor_canceled = case when excluded.cursor_at is not null then excluded.cursor_canceled else l.cursor_canceled end,
+      cursor_bytes = case when excluded.cursor_at is not null then excluded.cursor_bytes else l.cursor_bytes end,
+      last_checkpoint_at = excluded.last_checkpoint_at,
+      last_progress_at = coalesce(excluded.last_progress_at, l.last_progress_at)
+  ), changes as (
+    select n.job_id,
+           sum(n.new_completed::numeric - n.old_completed) as completed, sum(n.new_failed::numeric - n.old_failed) as failed,
+           sum(n.new_skipped::numeric - n.old_skipped) as skipped, sum(n.new_canceled::numeric - n.old_canceled) as canceled,
+           sum(n.new_bytes::numeric - n.old_bytes) as bytes,
+           bool_or(n.reported) as reported,
+           bool_or(n.new_total is distinct from n.old_total or n.new_worker_total is distinct from n.old_worker_total) as total_changed,
+           bool_or(n.new_state <> n.prior_state or n.is_first_word) as state_changed,
+           bool_or(n.has_message) as has_message,
+           (array_agg(n.message order by n.n desc) filter (where n.has_message))[1] as message,
+           bool_or(n.has_rate_limit) as has_rate_limit,
+           (array_agg(n.rate_limited_until order by n.n desc) filter (where n.has_rate_limit))[1] as rate_limited_until,
+           bool_or(n.has_deadline) as has_deadline,
+           (array_agg(n.deadline_ms order by n.n desc) filter (where n.has_deadline))[1] as deadline_ms,
+           (array_agg(n.metadata order by n.n desc) filter (where n.has_metadata))[1] as metadata,
+           (array_agg(n.name order by n.n desc) filter (where n.name is not null and not n.is_late))[1] as name,
+           (array_agg(n.unit order by n.n desc) filter (where n.unit is not null and not n.is_late))[1] as unit
+    from next n group by n.job_id
+  ), summed as (
+    update milepost.jobs j set
+      items_completed = case when j.counts_reported then least(j.items_completed + c.completed, 9223372036854775807) else j.items_completed end,
+      items_failed = case when j.counts_reported then least(j.items_failed + c.failed, 9223372036854775807) else j.items_failed end,
+      items_skipped = case when j.counts_reported then least(j.items_skipped + c.skipped, 9223372036854775807) else j.items_skipped end,
+      items_canceled = case when j.counts_reported then least(j.items_canceled + c.canceled, 9223372036854775807) else j.items_canceled end,
+      bytes_processed = least(j.bytes_processed + c.bytes, 9223372036854775807),
+      message = case when c.has_message then c.message else j.message end,
+      rate_limited_until = case when c.has_rate_limit then c.rate_limited_until else j.rate_limited_until end,
+      processing_deadline_ms = case when c.has_deadline then c.deadline_ms else j.processing_deadline_ms end,
+      metadata = coalesce(c.metadata, j.metadata), name = coalesce(c.name, j.name), unit = coalesce(c.unit, j.unit),
+      counts_reported = j.counts_reported or c.reported,
+      last_checkpoint_at = greatest(j.last_checkpoint_at, v_now),
+      last_progress_at = case when c.completed + c.failed + c.skipped + c.canceled > 0 then greatest(j.last_progress_at, v_now)
+                              else j.last_progress_at end
+    from changes c where j.job_id = c.job_id
+    returning j.job_id, j.state, c.state_changed, c.total_changed, c.reported
+  )
+  select array_agg(s.job_id order by s.job_id) filter (where s.state_changed or s.state in ('pending', 'retrying')),
+         array_agg(s.job_id order by s.job_id) filter (where s.total_changed or s.reported and exists (
+           -- the row before this statement: this is its first count
+           select from milepost.jobs b where b.job_id = s.job_id and not b.counts_reported)),
+         (select array_agg(n.job_id order by n.job_id, n.worker) from next n
+          where n.is_late and n.first_seq <= greatest(n.cursor_seq, n.old_cursor_seq)),
+         (select array_agg(n.worker order by n.job_id, n.worker) from next n
+          where n.is_late and n.first_seq <= greatest(n.cursor_seq, n.old_cursor_seq))
+  into v_settle, v_sum, v_late_jobs, v_late_workers
+  from summed s;
+
+  -- What is rare: totals and first counts, what arrived out of order, items, stages, states.
+  foreach v_job_id in array coalesce(v_sum, '{}') loop
+    perform milepost_private.sum_job(v_job_id);
+  end loop;
+  if exists (select from unnest(v_entries) e where e.items is not null) then
+    v_drafts := milepost_private.record_items(v_entries, v_now);
+  end if;
+  if exists (select from unnest(v_entries) e where e.stages is not null or e.items is not null) then
+    v_drafts := milepost_private.record_stages(v_entries, v_now) || v_drafts;
+  end if;
+
+  -- HISTORY, and from it what a late cursor had counted.
+  insert into milepost.checkpoints (tenant_id, job_id, attempt, worker, seq, at, received_at, state, items_total, items_completed,
+    items_failed, items_skipped, items_canceled, bytes_processed, batch_items, batch_duration_ms, batch_bytes, stages, message, has_cursor, job_done, job_total)
+  select v_caller.tenant_id, e.job_id, e.attempt, e.worker, e.seq,
+         coalesce(v_now - (max(e.at) over (partition by e.job_id, e.worker) - e.at), v_now), v_now, e.state, e.items_total,
+         e.items_completed, e.items_failed, e.items_skipped, e.items_canceled, e.bytes_processed, (e.batch ->> 'items')::bigint,
+         (e.batch ->> 'duration_ms')::double precision, (e.batch ->> 'bytes')::bigint, e.stages, e.message, e.names_cursor, t.settled, t.total
+  from unnest(v_entries) e
+  join (select j.job_id, c.* from milepost.jobs j cross join lateral milepost_private.tally_of(j) c
+        where j.job_id = any (v_jobs)) t on t.job_id = e.job_id
+  where not e.is_duplicate
+  order by e.n;
+  perform milepost_private.restore_cursor_counts(l.job_id, l.worker)
+  from unnest(v_late_jobs, v_late_workers) as l (job_id, worker);
+
+  foreach v_job_id in array coalesce(v_settle, '{}') loop
+    perform milepost_private.settle_states(v_job_id, v_entries, v_now);
+  end loop;
+  if v_drafts is not null then
+    perform milepost_private.emit(v_drafts, v_now);
+  end if;
+
+  -- PULSE: clock, pace and rhythm of each job, once a request; and is a progress event due?
+  with counted as (
+    select j.job_id, j.tenant_id, t.*, j.state
+    from milepost.jobs j cross join lateral milepost_private.tally_of(j) t
+    where j.job_id in (select e.job_id from unnest(v_entries) e)
+  ), beaten as (
+    update milepost_private.pulses p set
+      active_s = milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now),
+      active_at = greatest(p.active_at, v_now),
+      pace = milepost_private.pace_step(p.pace, milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now), c.work, c.pending),
+      rhythm = milepost_private.rhythm_step(p.rhythm, milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now), c.settled, 'checkpoint'),
+      progress_event_at = case when d.is_due then v_now else p.progress_event_at end,
+      progress_event_percent = case when d.is_due then c.percent else p.progress_event_percent end,
+      held_back = not d.is_due,
+      settled = c.settled
+    from counted c
+    join milepost.tenants t on t.tenant_id = c.tenant_id
+    join milepost_private.pulses q on q.job_id = c.job_id
+    cross join lateral (select q.progress_event_at is null
+      or v_now >= q.progress_event_at + t.progress_interval_ms * interval '1 millisecond'
+      or abs(c.percent - q.progress_event_percent) >= t.progress_step_percent
+      or (c.percent is null) <> (q.progress_event_percent is null) as is_due) d
+    where p.job_id = c.job_id
+    returning p.job_id, d.is_due, c.settled > q.settled as rose
+  ), rose as (
+    -- Counts that come from stages or items rise here, not in the lanes.
+    update milepost.jobs j set last_progress_at = greatest(j.last_progress_at, v_now)
+    from beaten b where j.job_id = b.job_id and b.rose and j.last_progress_at is distinct from v_now
+  )
+  select array_agg(b.job_id) filter (where b.is_due) into v_due from beaten b;
+
+  select array_agg(row(j.job_id, 'job.progress', milepost_private.progress_fields(j, milepost_private.figures(j, p, k, v_now))
+                  )::milepost_private.event_draft order by j.job_id) into v_drafts
+  from milepost.jobs j
+  join milepost_private.pulses p on p.job_id = j.job_id
+  left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+  where j.job_id = any (v_due);
+  if v_drafts is not null then
+    perform milepost_private.emit(v_drafts, v_now);
+  end if;
+
+  return milepost_private.checkpoints_answer(v_all, $1 -> 'indexes', v_now);
+end;
+$$;
+
+comment on function milepost.record_checkpoints(jsonb) is
+'Records {"caller", "checkpoints"} and answers {"results", "errors"}. One transaction; refused entries are named, the others kept.';
+
+revoke execute on function milepost.record_checkpoints(jsonb) from public, anon, authenticated;
+grant execute on function milepost.record_checkpoints(jsonb) to service_role;
+
+-- ==== sql/schema/51_create_job.sql
+
+-- create_job: POST /v1/jobs. The job with that key if there is one, else a new one.
+create or replace function milepost.create_job(caller jsonb, job jsonb)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_caller milepost_private.caller := milepost_private.resolve_caller(caller, array['worker', 'operator']);
+  v_now    timestamptz := coalesce((caller ->> 'received_at')::timestamptz, clock_timestamp());
+  v_job_id uuid;
+  v_new    boolean;
+begin
+  v_job_id := milepost_private.add_job(v_caller.tenant_id, job, v_now);
+  v_new := v_job_id is not null;
+  if v_new then
+    perform milepost_private.sum_job(v_job_id);
+    if coalesce((job ->> 'start')::boolean, true) then
+      perform milepost_private.transition(v_job_id, 'running', 'claim', null, v_caller.actor, v_now);
+    end if;
+  else
+    select j.job_id into v_job_id from milepost.jobs j
+    where j.tenant_id = v_caller.tenant_id and j.key = create_job.job ->> 'job';
+  end if;
+  return jsonb_build_object('created', v_new, 'job', milepost_private.job_json(v_job_id));
+end;
+$$;
+comment on function milepost.create_job(jsonb, jsonb) is
+'Creates a job for the caller''s tenant, running unless start is false; returns {"created", "job"}. With a key that exists, that job as it is.';
+revoke execute on function milepost.create_job(jsonb, jsonb) from public, anon, authenticated;
+grant execute on function milepost.create_job(jsonb, jsonb) to service_role;
+
+-- ==== sql/schema/52_claim_job.sql
+
+-- claim_job: POST /v1/jobs/claim. The next runnable job by priority, then age; nobody waits for another's row.
+create or replace function milepost.claim_job(caller jsonb, kinds text[] default null, worker text default null)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_caller milepost_private.caller := milepost_private.resolve_caller(caller, array['worker', 'operator']);
+  v_now    timestamptz := coalesce((caller ->> 'received_at')::timestamptz, clock_timestamp());
+  v_job    milepost.jobs;
+begin
+  select j.* into v_job from milepost.jobs j
+  where j.tenant_id = v_caller.tenant_id and j.state in ('pending', 'retrying')
+    and (kinds is null or j.kind = any (kinds))
+    and (j.run_after is null or j.run_after <= v_now)
+  order by j.priority desc, j.created_at
+  limit 1 for no key update skip locked;
+  -- GUARD: nothing to do
+  if v_job.job_id is null then
+    return null;
+  end if;
+  perform milepost_private.transition(v_job.job_id, 'running', 'claim', null, coalesce('worker:' || worker, v_caller.actor), v_now);
+  if worker is not null then
+    insert into milepost.lanes as l (tenant_id, job_id, worker, attempt, first_checkpoint_at, last_checkpoint_at)
+    values (v_job.tenant_id, v_job.job_id, claim_job.worker, v_job.attempt, v_now, v_now)
+    on conflict on constraint lanes_pkey do update set attempt = excluded.attempt, last_checkpoint_at = excluded.last_checkpoint_at;
+    update milepost.jobs j set last_checkpoint_at = v_now where j.job_id = v_job.job_id;
+  end if;
+  return milepost_private.job_json(v_job.job_id);
+end;
+$$;
+comment on function milepost.claim_job(jsonb, text[], text) is
+'Takes the next runnable job of these kinds (any, if null): it is running now. Returns the job with attempt and cursors, or null.';
+revoke execute on function milepost.claim_job(jsonb, text[], text) from public, anon, authenticated;
+grant execute on function milepost.claim_job(jsonb, text[], text) to service_role;
+
+-- ==== sql/schema/53_administration.sql
+
+-- Tenants, keys and members: made by the service role (the command line), until a tenant's admins do it themselves.
+create or replace function milepost.create_tenant(name text)
+returns jsonb
+language sql
+volatile
+set search_path = ''
+as $$
+  insert into milepost.tenants (name) values (create_tenant.name)
+  returning jsonb_build_object('tenant_id', tenant_id, 'name', tenants.name);
+$$;
+comment on function milepost.create_tenant(text) is 'Creates a tenant: {"tenant_id", "name"}.';
+revoke execute on function milepost.create_tenant(text) from public, anon, authenticated;
+grant execute on function milepost.create_tenant(text) to service_role;
+
+create or replace function milepost.create_key(tenant_id uuid, scope text, name text default null)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  -- Two random uuids: 244 bits. Shown once; only the hash is kept.
+  v_key    text := 'mp_' || replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', '');
+  v_key_id uuid;
+begin
+  -- GUARD: values that a constraint would refuse less clearly
+  if scope not in ('worker', 'operator', 'ping') then
+    perform milepost_private.refuse(422, 'invalid_value', format('Expected scope worker, operator or ping; found %s.', scope));
+  end if;
+  if not exists (select from milepost.tenants t where t.tenant_id = create_key.tenant_id) then
+    perform milepost_private.refuse(404, 'tenant_not_found', format('Expected the id of a tenant; %s is none.', create_key.tenant_id),
+      'Create one with: milepost tenants create NAME');
+  end if;
+  insert into milepost_private.keys (tenant_id, scope, name, prefix, key_hash)
+  values (create_key.tenant_id, create_key.scope, create_key.name, left(v_key, 11),
+          encode(sha256(convert_to(v_key, 'utf8')), 'hex'))
+  returning key_id into v_key_id;
+  return jsonb_build_object('key', v_key, 'key_id', v_key_id, 'tenant_id', tenant_id, 'scope', scope, 'name', name, 'prefix', left(v_key, 11));
+end;
+$$;
+comment on function milepost.create_key(uuid, text, text) is 'Creates a Milepost key and returns it, once: {"key", "key_id", ...}.';
+revoke execute on function milepost.create_key(uuid, text, text) from public, anon, authenticated;
+grant execute on function milepost.create_key(uuid, text, text) to service_role;
+
+create or replace function milepost.list_keys(tenant_id uuid)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(jsonb_agg(jsonb_build_object('key_id', k.key_id, 'scope', k.scope, 'name', k.name, 'prefix', k.prefix,
+    'created_at', milepost_private.iso(k.created_at), 'expires_at', milepost_private.iso(k.expires_at),
+    'revoked_at', milepost_private.iso(k.revoked_at), 'last_used_at', milepost_private.iso(k.last_used_at)) order by k.created_at), '[]')
+  from milepost_private.keys k where k.tenant_id = list_keys.tenant_id;
+$$;
+comment on function milepost.list_keys(uuid) is 'A tenant''s keys, without the keys themselves.';
+revoke execute on function milepost.list_keys(uuid) from public, anon, authenticated;
+grant execute on function milepost.list_keys(uuid) to service_role;
+
+create or replace function milepost.revoke_key(key_id uuid)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  update milepost_private.keys k set revoked_at = coalesce(k.revoked_at, now()) where k.key_id = revoke_key.key_id;
+  if not found then
+    perform milepost_private.refuse(404, 'key_not_found', format('Expected the id of a key; %s is none.', revoke_key.key_id),
+      'List them with: milepost keys list');
+  end if;
+  return jsonb_build_object('key_id', revoke_key.key_id, 'revoked', true);
+end;
+$$;
+comment on function milepost.revoke_key(uuid) is 'Revokes a key, with effect on the next request.';
+revoke execute on function milepost.revoke_key(uuid) from public, anon, authenticated;
+grant execute on function milepost.revoke_key(uuid) to service_role;
+
+create or replace function milepost.add_member(tenant_id uuid, user_id uuid, role text default 'viewer')
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  if role not in ('viewer', 'operator', 'admin') then
+    perform milepost_private.refuse(422, 'invalid_value', format('Expected role viewer, operator or admin; found %s.', role));
+  end if;
+  if not exists (select from milepost.tenants t where t.tenant_id = add_member.tenant_id) then
+    perform milepost_private.refuse(404, 'tenant_not_found', format('Expected the id of a tenant; %s is none.', add_member.tenant_id),
+      'Create one with: milepost tenants create NAME');
+  end if;
+  insert into milepost.members as m (tenant_id, user_id, role) values (add_member.tenant_id, add_member.user_id, add_member.role)
+  on conflict on constraint members_pkey do update set role = excluded.role;
+  return jsonb_build_object('tenant_id', tenant_id, 'user_id', user_id, 'role', role);
+end;
+$$;
+comment on function milepost.add_member(uuid, uuid, text) is 'Makes a user a member of a tenant, or changes the role.';
+revoke execute on function milepost.add_member(uuid, uuid, text) from public, anon, authenticated;
+grant execute on function milepost.add_member(uuid, uuid, text) to service_role;
+
+-- ==== sql/schema/60_job_progress.sql
+
+-- job_progress: every job with everything that is computed, at the moment of reading.
+create or replace view milepost.job_progress with (security_invoker = true) as
+select
+  j.job_id, j.key as job, j.kind, j.name, j.unit, j.tenant_id, j.owner_id,
+  j.state, j.state_reason, j.state_actor, f.liveness, f.liveness_reason, f.threshold_s, f.health,
+  j.attempt, j.max_attempts, j.priority, j.version,
+  f.percent_complete, f.items_total, j.items_completed, j.items_failed, j.items_skipped, j.items_canceled, f.items_pending,
+  j.bytes_processed, f.rate_per_s, f.bytes_per_s, f.average_duration_ms_per_item,
+  f.eta_ms, f.eta_low_ms, f.eta_high_ms, f.estimated_completion_at, f.eta_reason,
+  f.time_to_start_ms, f.time_processing_ms, f.rate_limited, j.rate_limited_until, j.processing_deadline_ms,
+  (select s.name from milepost.stages s where s.job_id = j.job_id and s.state = 'running'
+   order by s.position desc limit 1) as current_stage,
+  (select coalesce(jsonb_agg(milepost_private.stage_json(s) order by s.position), '[]')
+   from milepost.stages s where s.job_id = j.job_id) as stages,
+  (select coalesce(jsonb_agg(milepost_private.lane_json(l) order by l.worker), '[]')
+   from milepost.lanes l where l.job_id = j.job_id) as workers,
+  (select l.cursor from milepost.lanes l where l.job_id = j.job_id and l.cursor is not null
+   order by l.cursor_at desc, l.worker limit 1) as cursor,
+  j.message, j.error, j.metadata,
+  j.created_at, j.started_at, j.last_checkpoint_at, j.last_progress_at, j.finished_at, j.run_after,
+  j.attempt_started_at, j.state_changed_at, j.stall_after_ms, j.workers_expected
+from milepost.jobs j
+left join milepost_private.pulses p on p.job_id = j.job_id
+left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+cross join lateral milepost_private.figures(j, p, k, now()) f;
+
+comment on view milepost.job_progress is
+'Jobs with percent, rate, ETA and its range, liveness and health as of now. One row a job; stages and workers as JSON.';
+comment on column milepost.job_progress.job is 'The client''s key.';
+comment on column milepost.job_progress.percent_complete is '100 * (completed + skipped) / total, or the weighted mean of the stages; null while unknown.';
+comment on column milepost.job_progress.items_total is 'The total; null while unknown. At least what has been settled.';
+comment on column milepost.job_progress.items_pending is 'total - completed - failed - skipped - canceled; null while the total is unknown.';
+comment on column milepost.job_progress.rate_per_s is 'Items a second now; of a finished job, over its whole active time.';
+comment on column milepost.job_progress.eta_ms is 'Milliseconds until it is done; null with a reason in eta_reason.';
+comment on column milepost.job_progress.eta_low_ms is 'Lower end of the central 80 % interval.';
+comment on column milepost.job_progress.eta_high_ms is 'Upper end of the central 80 % interval.';
+comment on column milepost.job_progress.eta_reason is 'Why eta_ms is null: no_total, no_progress, paused, rate_limited, finished, not_started, stalled.';
+comment on column milepost.job_progress.liveness is 'on_time, late, stalled or lost: computed when read, never stored.';
+comment on column milepost.job_progress.liveness_reason is 'no_progress, no_contact, no_net_progress or never_started.';
+comment on column milepost.job_progress.threshold_s is 'Seconds of silence after which it counts as stalled.';
+comment on column milepost.job_progress.health is 'excellent, good, fair or poor.';
+comment on column milepost.job_progress.time_processing_ms is 'Its active clock: time spent running, pauses and waits excluded.';
+comment on column milepost.job_progress.workers is 'Its lanes.';
+comment on column milepost.job_progress.cursor is 'The newest cursor of its lanes.';
+
+revoke all on milepost.job_progress from public, anon, authenticated;
+grant select on milepost.job_progress to authenticated, service_role;
+
+-- ==== sql/schema/61_stage_progress.sql
+
+-- stage_progress: stages with their percent.
+create or replace view milepost.stage_progress with (security_invoker = true) as
+select s.job_id, j.key as job, j.kind, s.tenant_id, s.name as stage, s.position, s.state, s.weight,
+       milepost_private.stage_percent(s) as percent_complete,
+       s.items_total, s.items_completed, s.items_failed, s.items_skipped, s.items_canceled, s.bytes_processed,
+       s.started_at, s.finished_at
+from milepost.stages s
+join milepost.jobs j on j.job_id = s.job_id;
+comment on view milepost.stage_progress is 'Stages of jobs with their percent.';
+revoke all on milepost.stage_progress from public, anon, authenticated;
+grant select on milepost.stage_progress to authenticated, service_role;
+
+-- ==== sql/schema/62_job_status.sql
+
+-- job_status: what a dashboard shows first.
+create or replace view milepost.job_status with (security_invoker = true) as
+select v.job_id, v.job, v.kind, v.name, v.tenant_id, v.state, v.liveness, v.health, v.percent_complete, v.rate_per_s, v.eta_ms,
+       v.eta_low_ms, v.eta_high_ms, v.estimated_completion_at, v.eta_reason, v.current_stage, v.message, v.error,
+       v.attempt, v.last_checkpoint_at, v.last_progress_at, v.created_at
+from milepost.job_progress v
+where v.finished_at is null or v.finished_at > now() - interval '1 day';
+comment on view milepost.job_status is 'Jobs that are active or ended within a day, with the figures of a dashboard.';
+revoke all on milepost.job_status from public, anon, authenticated;
+grant select on milepost.job_status to authenticated, service_role;
+
+-- ==== sql/schema/63_job_json.sql
+
+-- job_summaries: a job as lists show it. Times are written as JSON wants them.
+create or replace view milepost_private.job_summaries with (security_invoker = true) as
+select
+  v.job_id, v.job, v.kind, v.name, v.unit, v.tenant_id, v.owner_id, v.state, v.state_reason, v.liveness, v.health,
+  v.attempt, v.max_attempts, v.priority, v.version, v.percent_complete, v.items_total, v.items_completed,
+  v.items_failed, v.items_skipped, v.items_canceled, v.items_pending, v.bytes_processed, v.rate_per_s, v.bytes_per_s,
+  v.average_duration_ms_per_item, v.eta_ms, v.eta_low_ms, v.eta_high_ms,
+  milepost_private.iso(v.estimated_completion_at) as estimated_completion_at, v.eta_reason, v.time_to_start_ms,
+  v.time_processing_ms, v.rate_limited, milepost_private.iso(v.rate_limited_until) as rate_limited_until,
+  v.processing_deadline_ms, v.current_stage, v.message, v.error,
+  milepost_private.iso(v.created_at) as created_at, milepost_private.iso(v.started_at) as started_at,
+  milepost_private.iso(v.last_checkpoint_at) as last_checkpoint_at,
+  milepost_private.iso(v.last_progress_at) as last_progress_at, milepost_private.iso(v.finished_at) as finished_at,
+  milepost_private.iso(v.run_after) as run_after
+from milepost.job_progress v;
+comment on view milepost_private.job_summaries is 'Jobs as lists show them.';
+revoke all on milepost_private.job_summaries from public, anon, authenticated;
+grant select on milepost_private.job_summaries to authenticated, service_role;
+
+-- job_json: a job as GET /v1/jobs/{job} shows it: the summary with its stages, workers, cursor and metadata.
+create or replace function milepost_private.job_json(job_id uuid)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select to_jsonb(s) || jsonb_build_object(
+    'stages', v.stages, 'workers', v.workers, 'cursor', v.cursor, 'metadata', v.metadata,
+    'cursors', (select coalesce(jsonb_object_agg(l.worker, l.cursor), '{}')
+                from milepost.lanes l where l.job_id = v.job_id and l.cursor is not null))
+  from milepost_private.job_summaries s
+  join (select p.job_id, p.stages, p.workers, p.cursor, p.metadata from milepost.job_progress p) v on v.job_id = s.job_id
+  where s.job_id = job_json.job_id;
+$$;
+comment on function milepost_private.job_json(uuid) is 'A job as the API shows it: the summary with its stages, workers, cursor and metadata.';
+revoke execute on function milepost_private.job_json(uuid) from public, anon, authenticated;
+grant execute on function milepost_private.job_json(uuid) to authenticated, service_role;
+
+-- ==== sql/schema/64_visible_job.sql
+
+-- visible_job: the job that a caller means, if the caller may see it. Absent and foreign are one answer.
+create or replace function milepost_private.visible_job(job_id text)
+returns milepost.jobs
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_jobs milepost.jobs[];
+begin
+  select array_agg(j) into v_jobs
+  from unnest(array(select milepost_private.my_tenants())) as t (tenant_id)
+  cross join lateral milepost_private.job_by_ref(t.tenant_id, visible_job.job_id) j;
+  -- GUARD: absent, or not the caller's
+  if v_jobs is null then
+    perform milepost_private.refuse(404, 'job_not_found',
+      format('Expected the id or key of a job; %s is none that you can see.', visible_job.job_id),
+      'Check the id, or list your jobs with GET /v1/jobs.');
+  end if;
+  -- GUARD: the same key in several of the caller's tenants
+  if cardinality(v_jobs) > 1 then
+    perform milepost_private.refuse(422, 'ambiguous_job',
+      format('Expected one job; %s is a key in several of your tenants.', visible_job.job_id), 'Use the job''s id.');
+  end if;
+  return v_jobs[1];
+end;
+$$;
+comment on function milepost_private.visible_job(text) is 'The job with this id or key among those the caller may see. Refuses with job_not_found.';
+revoke execute on function milepost_private.visible_job(text) from public, anon, authenticated;
+grant execute on function milepost_private.visible_job(text) to authenticated, service_role;
+
+-- ==== sql/schema/65_paging.sql
+
+-- page_size, page_after: how lists are paged. A cursor is opaque to clients: the sort key of the last row, as JSON in base64.
+create or replace function milepost_private.page_size(wanted int)
+returns int
+language sql
+immutable
+set search_path = ''
+as $$
+  select least(greatest(coalesce(wanted, 50), 1), 200);
+$$;
+comment on function milepost_private.page_size(int) is 'Rows of a page: 50 unless said otherwise, at most 200.';
+revoke execute on function milepost_private.page_size(int) from public, anon, authenticated;
+grant execute on function milepost_private.page_size(int) to authenticated, service_role;
+
+create or replace function milepost_private.page_cursor(sort_key jsonb)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select translate(encode(convert_to(sort_key::text, 'utf8'), 'base64'), E'+/=\n', '-_');
+$$;
+comment on function milepost_private.page_cursor(jsonb) is 'The cursor of a row: its sort key.';
+revoke execute on function milepost_private.page_cursor(jsonb) from public, anon, authenticated;
+grant execute on function milepost_private.page_cursor(jsonb) to authenticated, service_role;
+
+create or replace function milepost_private.page_after(cursor text)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return convert_from(decode(rpad(translate(cursor, '-_', '+/'), (length(cursor) + 3) / 4 * 4, '='), 'base64'), 'utf8')::jsonb;
+exception when others then
+  perform milepost_private.refuse(422, 'invalid_cursor', 'Expected in `after` a cursor that an earlier answer gave as `next`.',
+    'Leave it out to begin with the first page.');
+end;
+$$;
+comment on function milepost_private.page_after(text) is 'The sort key in a cursor; null for none. Refuses what is no cursor.';
+revoke execute on function milepost_private.page_after(text) from public, anon, authenticated;
+grant execute on function milepost_private.page_after(text) to authenticated, service_role;
+
+-- ==== sql/schema/70_get_job_progress.sql
+
+-- get_job_progress: one job, whole.
+create or replace function milepost.get_job_progress(job_id text)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select milepost_private.job_json((milepost_private.visible_job(job_id)).job_id);
+$$;
+comment on function milepost.get_job_progress(text) is 'A job by its id or key, with stages, workers, cursor and every computed figure. Refuses with job_not_found.';
+revoke execute on function milepost.get_job_progress(text) from public, anon, authenticated;
+grant execute on function milepost.get_job_progress(text) to authenticated, service_role;
+
+-- ==== sql/schema/71_search_jobs.sql
+
+-- search_jobs: a tenant's jobs, newest first, keyset paged.
+create or replace function milepost.search_jobs(
+  state    text[] default null,
+  kind     text[] default null,
+  q        text default null,
+  owner    uuid default null,
+  liveness text[] default null,
+  since    timestamptz default null,
+  until    timestamptz default null,
+  "limit"  int default 50,
+  after    text default null
+)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_size    int := milepost_private.page_size("limit");
+  v_after   jsonb := milepost_private.page_after(after);
+  v_tenants uuid[] := array(select milepost_private.my_tenants());
+  v_page    jsonb;
+begin
+  with matching as (
+    select j.job_id, j.created_at
+    from milepost.jobs j
+    where j.tenant_id = any (v_tenants)
+      and (search_jobs.state is null or j.state = any (search_jobs.state))
+      and (search_jobs.kind is null or j.kind = any (search_jobs.kind))
+      and (search_jobs.owner is null or j.owner_id = search_jobs.owner)
+      and (search_jobs.since is null or j.created_at >= search_jobs.since)
+      and (search_jobs.until is null or j.created_at < search_jobs.until)
+      and (search_jobs.q is null
+           or strpos(lower(j.key || ' ' || j.name || ' ' || j.kind || ' ' || coalesce(j.message, '') || ' ' || coalesce(j.error, '')),
+                     lower(search_jobs.q)) > 0)
+      and (v_after is null or (j.created_at, j.job_id) < ((v_after ->> 0)::timestamptz, (v_after ->> 1)::uuid))
+      -- Liveness is computed, and only a job that is active can be anything but on time.
+      and (search_jobs.liveness is null or (
+             select f.liveness = any (search_jobs.liveness)
+             from milepost_private.pulses p
+             left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+             cross join lateral milepost_private.liveness_of(j, p, k, now()) f
+             where p.job_id = j.job_id))
+    order by j.created_at desc, j.job_id desc
+    limit v_size + 1
+  ), page as (
+    select m.*, row_number() over (order by m.created_at desc, m.job_id desc) as place from matching m
+  )
+  select jsonb_build_object(
+    'jobs', coalesce(jsonb_agg(to_jsonb(s) order by p.place) filter (where p.place <= v_size), '[]'),
+    'next', case when count(*) > v_size then milepost_private.page_cursor(
+      (select jsonb_build_array(l.created_at, l.job_id) from page l where l.place = v_size)) end)
+  into v_page
+  from page p join milepost_private.job_summaries s on s.job_id = p.job_id;
+  return v_page;
+end;
+$$;
+comment on function milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text) is
+'Jobs by state, kind, text, owner, liveness and time of creation, newest first: {"jobs", "next"}.';
+revoke execute on function milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text) from public, anon, authenticated;
+grant execute on function milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text) to authenticated, service_role;
+
+-- ==== sql/schema/72_lists.sql
+
+-- list_items, list_checkpoints, list_events: what belongs to one job, keyset paged.
+create or replace function milepost.list_items(
+  job_id text, state text[] default null, stage text default null, q text default null, "limit" int default 50, after text default null
+)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_job   uuid := (milepost_private.visible_job(job_id)).job_id;
+  v_size  int := milepost_private.page_size("limit");
+  v_after jsonb := milepost_private.page_after(after);
+begin
+  return (
+    with page as (
+      select i.*, row_number() over (order by i.item_id) as place
+      from milepost.items i
+      where i.job_id = v_job
+        and (list_items.state is null or i.state = any (list_items.state))
+        and (list_items.stage is null or i.stage = list_items.stage)
+        and (list_items.q is null or strpos(lower(i.key || ' ' || coalesce(i.error, '')), lower(list_items.q)) > 0)
+        and (v_after is null or i.item_id > (v_after ->> 0)::bigint)
+      order by i.item_id
+      limit v_size + 1
+    )
+    select jsonb_build_object(
+      'items', coalesce(jsonb_agg(jsonb_build_object(
+        'key', p.key, 'stage', nullif(p.stage, ''), 'state', p.state, 'percent', p.percent, 'duration_ms', p.duration_ms,
+        'payload', p.payload, 'error', p.error, 'worker', p.worker, 'attempt', p.attempt,
+        'updated_at', milepost_private.iso(p.received_at)) order by p.place) filter (where p.place <= v_size), '[]'),
+      'next', case when count(*) > v_size then milepost_private.page_cursor(
+        jsonb_build_array(max(p.item_id) filter (where p.place = v_size))) end)
+    from page p);
+end;
+$$;
+comment on function milepost.list_items(text, text[], text, text, int, text) is
+'A job''s items in the order of their first appearance: {"items", "next"}.';
+revoke execute on function milepost.list_items(text, text[], text, text, int, text) from public, anon, authenticated;
+grant execute on function milepost.list_items(text, text[], text, text, int, text) to authenticated, service_role;
+
+create or replace function milepost.list_checkpoints(job_id text, "limit" int default 50, after text default null)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_job   milepost.jobs := milepost_private.visible_job(job_id);
+  v_size  int := milepost_private.page_size("limit");
+  v_after jsonb := milepost_private.page_after(after);
+begin
+  return (
+    with page as (
+      select c.*, row_number() over (order by c.checkpoint_id desc) as place
+      from milepost.checkpoints c
+      -- The job's first day on: older partitions are not looked at.
+      where c.job_id = v_job.job_id and c.received_at >= v_job.created_at - interval '1 second'
+        and (v_after is null or c.checkpoint_id < (v_after ->> 0)::bigint)
+      order by c.checkpoint_id desc
+      limit v_size + 1
+    )
+    select jsonb_build_object(
+      'checkpoints', coalesce(jsonb_agg(jsonb_build_object(
+        'worker', p.worker, 'attempt', p.attempt, 'seq', p.seq, 'at', milepost_private.iso(p.at),
+        'received_at', milepost_private.iso(p.received_at), 'state', p.state, 'items_total', p.items_total,
+        'items_completed', p.items_completed, 'items_failed', p.items_failed, 'items_skipped', p.items_skipped,
+        'items_canceled', p.items_canceled, 'bytes_processed', p.bytes_processed,
+        'batch', case when p.batch_items is not null or p.batch_duration_ms is not null or p.batch_bytes is not null then
+          jsonb_build_object('items', p.batch_items, 'duration_ms', p.batch_duration_ms, 'bytes', p.batch_bytes) end,
+        'stages', p.stages, 'message', p.message, 'has_cursor', p.has_cursor,
+        'job_done', p.job_done, 'job_total', p.job_total) order by p.place) filter (where p.place <= v_size), '[]'),
+      'next', case when count(*) > v_size then milepost_private.page_cursor(
+        jsonb_build_array(max(p.checkpoint_id) filter (where p.place = v_size))) end)
+    from page p);
+end;
+$$;
+comment on function milepost.list_checkpoints(text, int, text) is 'A job''s checkpoints, newest first: {"checkpoints", "next"}.';
+revoke execute on function milepost.list_checkpoints(text, int, text) from public, anon, authenticated;
+grant execute on function milepost.list_checkpoints(text, int, text) to authenticated, service_role;
+
+create or replace function milepost.list_events(job_id text, type text[] default null, "limit" int default 50, after text default null)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_job   milepost.jobs := milepost_private.visible_job(job_id);
+  v_size  int := milepost_private.page_size("limit");
+  v_after jsonb := milepost_private.page_after(after);
+begin
+  return (
+    with page as (
+      select e.*, row_number() over (order by e.version desc) as place
+      from milepost.events e
+      where e.job_id = v_job.job_id and e.ts >= v_job.created_at - interval '1 second'
+        and (list_events.type is null or e.type = any (list_events.type))
+        and (v_after is null or e.version < (v_after ->> 0)::bigint)
+      order by e.version desc
+      limit v_size + 1
+    )
+    select jsonb_build_object(
+      'events', coalesce(jsonb_agg(jsonb_build_object(
+        'id', p.event_id, 'version', p.version, 'type', p.type, 'ts', milepost_private.iso(p.ts),
+        'correlation_id', p.correlation_id, 'data', p.data) order by p.place) filter (where p.place <= v_size), '[]'),
+      'next', case when count(*) > v_size then milepost_private.page_cursor(
+        jsonb_build_array(max(p.version) filter (where p.place = v_size))) end)
+    from page p);
+end;
+$$;
+comment on function milepost.list_events(text, text[], int, text) is 'A job''s events, newest first: {"events", "next"}.';
+revoke execute on function milepost.list_events(text, text[], int, text) from public, anon, authenticated;
+grant execute on function milepost.list_events(text, text[], int, text) to authenticated, service_role;
+
+-- ==== sql/schema/73_controls.sql
+
+-- control: what a person asks of a job. Allowed to operators, admins, operator keys and the job's owner.
+create or replace function milepost_private.control(job_id uuid, verb text, reason text)
+returns void
+language plpgsql
+volatile
+security definer                -- callers may not write jobs; may_control decides
+set search_path = ''
+as $$
+declare
+  v_job milepost.jobs;
+begin
+  select * into v_job from milepost.jobs j where j.job_id = control.job_id for no key update;
+  -- GUARD: not the caller's to see (not told apart from absent)
+  if v_job.job_id is null or not (v_job.tenant_id = any (array(select milepost_private.my_tenants()))) then
+    perform milepost_private.refuse(404, 'job_not_found', 'Expected the id or key of a job that you can see.',
+      'Check the id, or list your jobs with GET /v1/jobs.');
+  end if;
+  -- GUARD: sees it, but may not control it
+  if not milepost_private.may_control(v_job.tenant_id, v_job.owner_id) then
+    perform milepost_private.refuse(403, 'not_allowed',
+      format('Expected an operator, an admin, an operator key or the owner of %s.', v_job.key),
+      'Ask an admin of the tenant for the role operator, or use an operator key.');
+  end if;
+  -- A request that is already met is no conflict: asking twice is harmless.
+  if verb = 'pause' and v_job.state in ('pausing', 'paused') or verb = 'cancel' and v_job.state in ('canceling', 'canceled') then
+    return;
+  end if;
+  perform milepost_private.transition(control.job_id,
+    case verb
+      when 'pause' then case when v_job.state in ('pending', 'retrying') then 'paused' else 'pausing' end
+      when 'resume' then case when v_job.state = 'pausing' or v_job.attempt_started_at is not null then 'running'
+                              when v_job.attempt = 1 then 'pending' else 'retrying' end
+      when 'cancel' then case when v_job.state in ('pending', 'retrying')
+                                or v_job.state = 'paused' and v_job.attempt_started_at is null then 'canceled' else 'canceling' end
+      when 'retry' then 'retrying' end,
+    verb, reason, milepost_private.actor(), clock_timestamp());
+end;
+$$;
+comment on function milepost_private.control(uuid, text, text) is
+'Pauses, resumes, cancels or retries a job for the caller. Refuses with 404, 403, or 409 and the allowed verbs.';
+revoke execute on function milepost_private.control(uuid, text, text) from public, anon, authenticated;
+grant execute on function milepost_private.control(uuid, text, text) to authenticated, service_role;
+
+create or replace function milepost.pause_job(job_id text, reason text default null)
+returns jsonb language plpgsql volatile set search_path = ''
+as $$
+declare v_job uuid := (milepost_private.visible_job(job_id)).job_id;
+begin
+  perform milepost_private.control(v_job, 'pause', reason);
+  return milepost_private.job_json(v_job);
+end;
+$$;
+create or replace function milepost.resume_job(job_id text, reason text default null)
+returns jsonb language plpgsql volatile set search_path = ''
+as $$
+declare v_job uuid := (milepost_private.visible_job(job_id)).job_id;
+begin
+  perform milepost_private.control(v_job, 'resume', reason);
+  return milepost_private.job_json(v_job);
+end;
+$$;
+create or replace function milepost.cancel_job(job_id text, reason text default null)
+returns jsonb language plpgsql volatile set search_path = ''
+as $$
+declare v_job uuid := (milepost_private.visible_job(job_id)).job_id;
+begin
+  perform milepost_private.control(v_job, 'cancel', reason);
+  return milepost_private.job_json(v_job);
+end;
+$$;
+create or replace function milepost.retry_job(job_id text, reason text default null)
+returns jsonb language plpgsql volatile set search_path = ''
+as $$
+declare v_job uuid := (milepost_private.visible_job(job_id)).job_id;
+begin
+  perform milepost_private.control(v_job, 'retry', reason);
+  return milepost_private.job_json(v_job);
+end;
+$$;
+comment on function milepost.pause_job(text, text) is 'Asks a job to pause: pausing until its workers say paused. Returns the job.';
+comment on function milepost.resume_job(text, text) is 'Lets a paused job go on. Returns the job.';
+comment on function milepost.cancel_job(text, text) is 'Asks a job to cancel: canceling until its workers say canceled. Returns the job.';
+comment on function milepost.retry_job(text, text) is 'Begins a job''s next attempt at once; its old workers are fenced. Returns the job.';
+revoke execute on function milepost.pause_job(text, text), milepost.resume_job(text, text), milepost.cancel_job(text, text),
+  milepost.retry_job(text, text) from public, anon, authenticated;
+grant execute on function milepost.pause_job(text, text), milepost.resume_job(text, text), milepost.cancel_job(text, text),
+  milepost.retry_job(text, text) to authenticated, service_role;
+
+-- set_job_priority: moves a job forward or back in the queue.
+create or replace function milepost_private.set_priority(job_id uuid, priority int)
+returns void
+language plpgsql
+volatile
+security definer                -- callers may not write jobs; may_control decides
+set search_path = ''
+as $$
+declare
+  v_job milepost.jobs;
+begin
+  select * into v_job from milepost.jobs j
+  where j.job_id = set_priority.job_id and j.tenant_id = any (array(select milepost_private.my_tenants())) for no key update;
+  if v_job.job_id is null or not milepost_private.may_control(v_job.tenant_id, v_job.owner_id) then
+    perform milepost_private.refuse(403, 'not_allowed', 'Expected an operator, an admin, an operator key or the owner of the job.',
+      'Ask an admin of the tenant for the role operator, or use an operator key.');
+  end if;
+  update milepost.jobs j set priority = set_priority.priority where j.job_id = set_priority.job_id;
+end;
+$$;
+comment on function milepost_private.set_priority(uuid, int) is 'Sets a job''s priority for the caller. Refuses with 403.';
+revoke execute on function milepost_private.set_priority(uuid, int) from public, anon, authenticated;
+grant execute on function milepost_private.set_priority(uuid, int) to authenticated, service_role;
+
+create or replace function milepost.set_job_priority(job_id text, priority int)
+returns jsonb language plpgsql volatile set search_path = ''
+as $$
+declare v_job uuid := (milepost_private.visible_job(job_id)).job_id;
+begin
+  perform milepost_private.set_priority(v_job, priority);
+  return milepost_private.job_json(v_job);
+end;
+$$;
+comment on function milepost.set_job_priority(text, int) is 'Sets a job''s priority: greater is claimed first. Returns the job.';
+revoke execute on function milepost.set_job_priority(text, int) from public, anon, authenticated;
+grant execute on function milepost.set_job_priority(text, int) to authenticated, service_role;
+
+-- ==== sql/schema/74_call_with_key.sql
+
+-- call_with_key: a Milepost key calls what a user may call, as a user would: under the role authenticated, its grants and its
+-- row level security. Only the functions' secret key may enter here.
+create or replace function milepost.call_with_key(key_hash text, rpc text, args jsonb default '{}')
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''                -- not a definer: within one, the role could not be changed
+as $$
+declare
+  v_key    milepost_private.keys := milepost_private.key_by_hash(key_hash);
+  v_call   text;
+  v_answer jsonb;
+begin
+  -- GUARD: unknown, revoked or expired; or good for pings only
+  if v_key.key_id is null then
+    perform milepost_private.refuse(401, 'invalid_key',
+      'Expected a valid Milepost key in Authorization; this one is unknown, revoked or expired.',
+      'Create one with: milepost keys create --scope worker');
+  end if;
+  if v_key.scope = 'ping' then
+    perform milepost_private.refuse(403, 'not_allowed', 'Expected a key of scope worker or operator; this one has scope ping.',
+      'Use a key of the right scope.');
+  end if;
+  -- GUARD: no such function, or no such argument
+  select format('select to_jsonb(milepost.%I(%s))', p.proname, string_agg(
+           case when a.type = 'jsonb'::regtype then format('%I => $1 -> %L', a.name, a.name)
+                when a.type = 'text[]'::regtype then format('%I => (select array_agg(x) from jsonb_array_elements_text(nullif($1 -> %L, ''null'')) x)', a.name, a.name)
+                else format('%I => ($1 ->> %L)::%s', a.name, a.name, a.type::regtype) end, ', ') filter (where a.name is not null))
+  into v_call
+  from pg_catalog.pg_proc p
+  left join lateral unnest(p.proargnames, p.proargtypes::oid[]) as a (name, type) on args ? a.name
+  where p.pronamespace = 'milepost'::regnamespace and p.proname = call_with_key.rpc
+  group by p.oid, p.proname;
+  if v_call is null then
+    perform milepost_private.refuse(404, 'not_found', format('Expected a function of Milepost; %s is none.', rpc), 'See /openapi.json.');
+  end if;
+  perform set_config('milepost.key_hash', call_with_key.key_hash, true),
+          set_config('request.jwt.claims', '{"role": "authenticated"}', true),
+          set_config('role', 'authenticated', true);
+  execute v_call into v_answer using args;
+  return v_answer;
+end;
+$$;
+comment on function milepost.call_with_key(text, text, jsonb) is
+'Calls a function of the schema milepost by name as the holder of a Milepost key, under row level security. Refuses with 401 and 403.';
+revoke execute on function milepost.call_with_key(text, text, jsonb) from public, anon, authenticated;
+grant execute on function milepost.call_with_key(text, text, jsonb) to service_role;
+
+-- ==== sql/schema/75_health.sql
+
+-- Health: what an operator's probe asks.
+create or replace function milepost.ping()
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+  select 'ok';
+$$;
+comment on function milepost.ping() is 'ok: the database was reached.';
+revoke execute on function milepost.ping() from public, anon, authenticated;
+grant execute on function milepost.ping() to service_role;
+
+-- get_jobs_health: jobs that are active, and those that failed within a day.
+create or replace function milepost.get_jobs_health()
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  with judged as (
+    select case when s.state = 'failed' or s.liveness in ('stalled', 'lost') then 'critical'
+                when s.liveness = 'late' or s.health in ('fair', 'poor') or s.rate_limited then 'warning'
+                else 'healthy' end as verdict
+    from milepost_private.job_summaries s
+    join milepost.jobs j on j.job_id = s.job_id
+    where j.tenant_id = any (array(select milepost_private.my_tenants()))
+      and (j.finished_at is null or j.finished_at > now() - interval '1 day')
+  )
+  select jsonb_build_object(
+    'overall_status', case when count(*) filter (where verdict = 'critical') > 0 then 'Critical'
+                           when count(*) filter (where verdict = 'warning') > 0 then 'Warning' else 'Healthy' end,
+    'total_jobs', count(*), 'healthy_count', count(*) filter (where verdict = 'healthy'),
+    'warning_count', count(*) filter (where verdict = 'warning'), 'critical_count', count(*) filter (where verdict = 'critical'),
+    'last_updated', milepost_private.iso(now()))
+  from judged;
+$$;
+comment on function milepost.get_jobs_health() is
+'Healthy, Warning or Critical with counts, over jobs that are active or ended within a day. Critical: failed, stalled or lost; warning: late, rate limited or many errors.';
+revoke execute on function milepost.get_jobs_health() from public, anon, authenticated;
+grant execute on function milepost.get_jobs_health() to authenticated, service_role;
+
+-- ==== sql/schema/80_realtime.sql
+
+-- may_listen: may the caller join this Realtime topic? One indexed lookup.
+create or replace function milepost_private.may_listen(topic text)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select case split_part(topic, ':', 1)
+    when 'user' then split_part(topic, ':', 2) = auth.uid()::text
+    when 'tenant' then exists (
+      select from milepost.tenants t
+      where t.tenant_id = (case when pg_input_is_valid(split_part(topic, ':', 2), 'uuid') then split_part(topic, ':', 2) end)::uuid)
+    when 'job' then exists (
+      select from milepost.jobs j
+      where j.job_id = (case when pg_input_is_valid(split_part(topic, ':', 2), 'uuid') then split_part(topic, ':', 2) end)::uuid)
+    else false end;
+$$;
+comment on function milepost_private.may_listen(text) is
+'Whether the caller may hear job:<job_id>, tenant:<tenant_id> or user:<user_id>. Row level security decides: absent and foreign look the same.';
+revoke execute on function milepost_private.may_listen(text) from public, anon, authenticated;
+grant execute on function milepost_private.may_listen(text) to authenticated, service_role;
+
+drop policy if exists "members hear their milepost topics" on realtime.messages;
+create policy "members hear their milepost topics" on realtime.messages for select to authenticated
+  using (realtime.messages.extension = 'broadcast' and (select milepost_private.may_listen((select realtime.topic()))));
+
+-- postgres_changes on jobs and events, beside broadcast.
+do $$
+declare
+  v_table text;
+begin
+  if exists (select from pg_catalog.pg_publication where pubname = 'supabase_realtime') then
+    foreach v_table in array array['jobs', 'events'] loop
+      if not exists (select from pg_catalog.pg_publication_rel r
+                     join pg_catalog.pg_publication p on p.oid = r.prpubid
+                     where p.pubname = 'supabase_realtime' and r.prrelid = format('milepost.%I', v_table)::regclass) then
+        execute format('alter publication supabase_realtime add table milepost.%I', v_table);
+      end if;
+    end loop;
+  end if;
+end $$;

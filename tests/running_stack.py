@@ -1,0 +1,96 @@
+"""What tests see of the local stack: its addresses and keys, its database, and a cast for each test."""
+
+import json
+import time
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+import psycopg
+from psycopg.rows import dict_row
+
+from milepost.local.stack import Access
+
+
+@dataclass(frozen=True)
+class Person:
+    """A Supabase user and their access token."""
+
+    user_id: str
+    jwt: str
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """A tenant of its own with a key of each scope, and people around it.
+
+    owner is an admin member, teammate a viewer, and stranger an admin of another tenant.
+    """
+
+    tenant_id: str
+    worker_key: str
+    operator_key: str
+    ping_key: str
+    owner: Person
+    teammate: Person
+    stranger: Person
+
+
+class RunningStack:
+    """A stack for the whole test session, with every field of `milepost dev --json` as an attribute."""
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+
+    def __getattr__(self, name: str) -> str:
+        value: str = getattr(self.access, name)
+        return value
+
+    def sql(self, query: str, params: Any = None) -> list[dict[str, Any]]:
+        """Runs a statement as the superuser in a transaction of its own and returns its rows."""
+        with psycopg.connect(self.database_url, row_factory=dict_row) as connection:
+            answer = connection.execute(query.encode(), params)
+            return answer.fetchall() if answer.description else []
+
+    def jwt(self, user_id: str, **claims: Any) -> str:
+        """A user's access token for an hour; claims replace what it would say."""
+        now = int(time.time())
+        said = {
+            "sub": user_id,
+            "aud": "authenticated",
+            "role": "authenticated",
+            "iat": now,
+            "exp": now + 3600,
+        }
+        return jwt.encode(said | claims, self.jwt_secret, algorithm="HS256")
+
+    def person(self) -> Person:
+        """A user that nobody has met yet."""
+        user_id = str(uuid.uuid4())
+        self.sql("insert into auth.users (id) values (%s)", (user_id,))
+        return Person(user_id, self.jwt(user_id))
+
+    def tenant(self) -> Tenant:
+        """A fresh tenant, so that a test sees its own jobs only."""
+        owner, teammate, stranger = self.person(), self.person(), self.person()
+        tenant_id = self._create_tenant(owner, "admin")
+        self._call("add_member", tenant_id, teammate.user_id, "viewer")
+        self._create_tenant(stranger, "admin")
+        keys = {
+            f"{scope}_key": self._call("create_key", tenant_id, scope)["key"]
+            for scope in ("worker", "operator", "ping")
+        }
+        return Tenant(tenant_id=tenant_id, owner=owner, teammate=teammate, stranger=stranger, **keys)
+
+    def _create_tenant(self, admin: Person, role: str) -> str:
+        tenant_id: str = self._call("create_tenant", f"test {uuid.uuid4()}")["tenant_id"]
+        self._call("add_member", tenant_id, admin.user_id, role)
+        return tenant_id
+
+    def _call(self, function: str, *arguments: str) -> dict[str, Any]:
+        places = ", ".join("%s" for _ in arguments)
+        quoted = f"select to_jsonb(milepost.{function}({places}))::text as answer"
+        (row,) = self.sql(quoted, arguments)
+        answer: dict[str, Any] = json.loads(row["answer"] or "null")
+        return answer
