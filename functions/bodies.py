@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import math
 from typing import Any, NamedTuple
 
 from werkzeug.wrappers import Request
@@ -85,7 +86,7 @@ def discard(request: Request) -> None:
 
 def _parse(raw: bytes) -> object:
     try:
-        return json.loads(raw.decode(), object_pairs_hook=_object)
+        return json.loads(raw.decode(), object_pairs_hook=_object, parse_float=_number)
     except UnicodeDecodeError as error:
         raise Malformed(
             "malformed_json",
@@ -114,6 +115,14 @@ def _parse(raw: bytes) -> object:
             "Expected numbers of a sensible length, found thousands of digits.",
             "Shorten them.",
         ) from None
+
+
+def _number(text: str) -> float:
+    exponent = text.lower().partition("e")[2]
+    # Postgres keeps a number's decimals as written, and fails beyond 16,383 of them; the models refuse NaN.
+    if len(text) > 1_000 or (exponent and int(exponent) < -400):
+        return math.nan
+    return float(text)
 
 
 class _RepeatedName(Exception):

@@ -134,7 +134,7 @@ class Client:
             answer = models.CheckpointsAnswer.model_validate_json(response.content)
         except ValidationError:
             raise _error(response) from None
-        if not answer.errors:
+        if not answer.errors:  # no entry, or none that could be read
             raise _error(response)
         return answer
 

@@ -404,8 +404,8 @@ class CheckpointError(_Answer):
 class CheckpointsAnswer(_Answer):
     """The answer to checkpoints: what was taken, and what was refused."""
 
-    results: list[CheckpointResult] = []
-    errors: list[CheckpointError] = []
+    results: list[CheckpointResult]
+    errors: list[CheckpointError]
 
 
 class _Counts(_Answer):

@@ -1,9 +1,9 @@
 """Sees to it that nothing outlives the local stack, however the stack ends.
 
 The guardian is a small process of its own that leads the process group of all that the stack starts, and owns
-the temporary directory. It sleeps on a pipe from its parent. When the parent closes the pipe, or dies and the
-kernel closes it, the guardian interrupts the group, kills what does not end, and removes the directory. So a
-clean stop and a `kill -9` take the same path, wherever there are process groups.
+the temporary directory. It listens to a pipe from its parent, which names each process started. When the parent
+closes the pipe, or dies and the kernel closes it, the guardian interrupts these, kills what is left of the group,
+and removes the directory. So a clean stop and a `kill -9` take the same path, wherever there are process groups.
 """
 
 import os
@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -33,10 +34,11 @@ class Guardian:
             [sys.executable, "-I", "-S", __file__, *([] if keep is None else [str(keep)])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            bufsize=0,
             process_group=0,
         )
-        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
-        self._done = self._process.stdout
+        assert self._process.stdin is not None and self._process.stdout is not None  # noqa: S101 - pipes
+        self._pids, self._done = self._process.stdin, self._process.stdout
         self._children: list[subprocess.Popen[bytes]] = []
         self.directory = Path(os.fsdecode(self._done.readline().rstrip(b"\n")))
 
@@ -60,14 +62,15 @@ class Guardian:
                 group=uid,
                 extra_groups=None if uid is None else [],
             )
+        # Unbuffered and under a pipe's atomic size, so that several threads may start processes.
+        self._pids.write(b"%d\n" % child.pid)
         self._children = [one for one in self._children if one.poll() is None]
         self._children.append(child)
         return child
 
     def close(self) -> None:
         """Ends every process started here and removes a temporary directory; returns when that is done."""
-        assert self._process.stdin is not None  # noqa: S101 - it is a pipe
-        self._process.stdin.close()
+        self._pids.close()
         # A process that has ended stays in its group until its parent has asked for its status.
         self._process.wait()
         for child in self._children:
@@ -95,14 +98,17 @@ def _group_is_gone(group: int, within_s: float) -> bool:
     return False
 
 
-def _stop(group: int) -> None:
-    for number, patience_s in ((signal.SIGINT, PATIENCE_S), (signal.SIGKILL, 2.0)):
-        try:
-            os.killpg(group, number)
-        except ProcessLookupError:
-            return
-        if _group_is_gone(group, patience_s):
-            return
+def _stop(group: int, pids: list[int]) -> None:
+    # Each is told once and tells its own children. The whole group would not do: gunicorn's workers hang when the
+    # signal and their master's word come at the same moment.
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            if os.getpgid(pid) == group:  # else the number belongs to somebody else by now
+                os.kill(pid, signal.SIGINT)
+    if not _group_is_gone(group, PATIENCE_S):
+        with suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
+        _group_is_gone(group, PATIENCE_S)
 
 
 def _guard(keep: str | None) -> None:
@@ -111,13 +117,13 @@ def _guard(keep: str | None) -> None:
     directory = keep or tempfile.mkdtemp(prefix="milepost-")
     sys.stdout.buffer.write(os.fsencode(directory) + b"\n")
     sys.stdout.buffer.flush()
-    sys.stdin.buffer.read()
+    pids = [int(line) for line in sys.stdin.buffer if line.endswith(b"\n")]
     group = os.getpgrp()
     # The leader cannot leave its own group, and must not be in it when the group is killed.
     if os.fork():
         os._exit(0)
     os.setsid()
-    _stop(group)
+    _stop(group, pids)
     if keep is None:
         shutil.rmtree(directory, ignore_errors=True)
 

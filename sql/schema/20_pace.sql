@@ -11,9 +11,10 @@ begin
       gap_s          float8,  -- running mean of the time between advances
       work           float8,  -- items settled, those of a repeated attempt included
       spent_s        float8,  -- seconds they took
-      recent_work    float8,  -- the same for about the last sixteenth of the run
+      growth         float8,  -- by how much the total grew (fell, where negative) meanwhile
+      recent_work    float8,  -- the same three for about the last sixteenth of the run
       recent_s       float8,
-      recent_growth  float8,  -- by how much the total grew (fell, where negative) meanwhile
+      recent_growth  float8,
       check_s        float8,  -- the last self-check: active clock, work, and both costs as they were
       check_work     float8,
       check_mean     float8,

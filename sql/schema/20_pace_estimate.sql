@@ -34,7 +34,11 @@ begin
 
     v_recent := ln(greatest(pace.recent_s / pace.recent_work * pace.work / pace.spent_s, 1e-6));
     v_trust := 1 / (1 + 100 * ((pace.error_recent / v_errors + 0.004) / (pace.error_mean / v_errors + 0.004)) ^ 5);
-    v_growth := pace.recent_growth / pace.recent_work;
+    -- A total is expected to go on growing or shrinking only as far as it does so now and did so all along.
+    v_growth := case sign(pace.growth) * sign(pace.recent_growth)
+      when 1 then sign(pace.growth) * least(abs(pace.growth / pace.work), abs(pace.recent_growth / pace.recent_work))
+      else 0
+    end;
     v_said.remaining_s := remaining * pace.spent_s / pace.work * exp(v_trust * v_recent)
       / (1 - v_growth * case when v_growth > 0 then 0.3 else 1 end);
 
@@ -49,7 +53,7 @@ begin
       0.001
     );
     v_high := v_high + 1.5 * least(pace.gap_s / v_said.remaining_s, 2);
-  elsif fraction > 0 and fraction < 1 and active_s > 0 then
+  elsif fraction > 1e-6 and fraction < 1 and active_s > 0 then
     v_said.remaining_s := greatest(active_s * (1 - fraction) / fraction, 0.001);
     v_low := 0.7;
     v_high := 0.7;

@@ -30,7 +30,7 @@ begin
   v_var := greatest(v_var * (1 + 1.0::float8 / history.runs), 0.01);
   active_s := greatest(active_s, 0);
 
-  if fraction > 0 and fraction < 1 and active_s > 0 and history.shape is not null then
+  if fraction > 1e-6 and fraction < 1 and active_s > 0 and history.shape is not null then
     -- Where on its way, in time, a run of this kind is at this fraction; and so how long this run is by its own clock.
     v_tenth := floor(10 * fraction)::int;
     v_before := case when v_tenth > 0 then history.shape[v_tenth] else 0 end;

@@ -15,10 +15,11 @@ declare
   v_took  float8;
   v_keep  float8;
   v_cost  float8;
+  v_growth float8;
 begin
   if pace is null then
     -- What is done at second 0 was done before; what is done later was done since.
-    pace := row(case when active_s > 0 then 0 else done end, done + remaining, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    pace := row(case when active_s > 0 then 0 else done end, done + remaining, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
   end if;
 
   v_moved := done - pace.done;
@@ -36,7 +37,7 @@ begin
 
   -- A first advance that has nothing to do with the second was a jump over earlier work, or the start-up: it is no sample.
   if pace.moves = 1 and v_took > 0 and pace.spent_s not between pace.work * v_cost / 20 and pace.work * v_cost * 20 then
-    pace := row(done, pace.total, pace.moved_s, 0, 0, 0, 0, 0, 0, 0, pace.moved_s, 0, 0, 0, 0, 0, 0);
+    pace := row(done, pace.total, pace.moved_s, 0, 0, 0, 0, 0, 0, 0, 0, pace.moved_s, 0, 0, 0, 0, 0, 0);
   end if;
 
   v_keep := case when pace.moved_s > 0.1 * active_s then (pace.moved_s / active_s) ^ 16 else 0 end;
@@ -48,8 +49,9 @@ begin
   pace.recent_work := pace.recent_work * v_keep + v_moved;
   pace.recent_s := pace.recent_s * v_keep + v_took;
   -- A total corrected all at once is no growth that goes on: it counts for no more than the items done meanwhile.
-  pace.recent_growth := pace.recent_growth * v_keep
-    + coalesce(greatest(least(done + remaining - pace.total, v_moved), -2 * v_moved), 0);
+  v_growth := coalesce(greatest(least(done + remaining - pace.total, v_moved), -2 * v_moved), 0);
+  pace.growth := pace.growth + v_growth;
+  pace.recent_growth := pace.recent_growth * v_keep + v_growth;
   pace.total := coalesce(done + remaining, pace.total);
 
   -- Self-check, each time the work has grown by 3 %: what would either cost have predicted for this stretch?

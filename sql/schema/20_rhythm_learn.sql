@@ -9,6 +9,8 @@ language plpgsql
 immutable
 set search_path = ''
 as $$
+declare
+  v_first_s float8;
 begin
   -- GUARD: the run was never heard from
   if rhythm is null then
@@ -18,24 +20,25 @@ begin
   history.runs := coalesce(history.runs, 0) + 1;
 
   if rhythm.gaps >= 3 then
-    history.gap_ln := coalesce(
+    history.gap_ln := round(1e6 * coalesce(
       history.gap_ln + greatest(0.05, 1.0 / history.runs) * (rhythm.gap_ln - history.gap_ln),
       rhythm.gap_ln
-    );
+    )) / 1e6;
     -- Completing is progress too: the gap before it may be the longest.
     history.spread_ln := greatest(
-      0.9 * history.spread_ln,
-      ln(greatest(rhythm.longest_s, rhythm.seen_s - rhythm.risen_s, 0.001)) - rhythm.gap_ln,
+      history.spread_ln - 0.1,
+      ln(greatest(rhythm.longest_s, least(rhythm.seen_s - rhythm.risen_s, 1e9))) - rhythm.gap_ln,
       0
     );
   end if;
 
   -- A run that never counted anything teaches how long a whole run is silent.
-  history.first_s := greatest(
-    0.9 * history.first_s,
-    case when rhythm.high = 0 then least(rhythm.seen_s, 1e9) else rhythm.first_s end
-  );
-  history.falls := greatest(floor(0.9 * history.falls), rhythm.falls_most);
+  v_first_s := case when rhythm.high = 0 then least(greatest(rhythm.seen_s, 0.001), 1e9) else rhythm.first_s end;
+  if v_first_s is not null then
+    history.first_s := greatest(0.9 * history.first_s, v_first_s);
+  end if;
+
+  history.falls := greatest(history.falls - 1, rhythm.falls_most);
   return history;
 end;
 $$;

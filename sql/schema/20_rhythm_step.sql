@@ -26,9 +26,9 @@ begin
   active_s := greatest(active_s, rhythm.seen_s, rhythm.risen_s);
   done := greatest(coalesce(done, rhythm.base), 0);
 
-  -- No gap is taken as longer than 1e9 s, so that no arithmetic below can overflow.
+  -- A gap is taken as 1 ms to 1e9 s, since Postgres raises an error where float8 under- or overflows.
   if rhythm.seen_s is not null then
-    v_gap := least(active_s - rhythm.seen_s, 1e9);
+    v_gap := least(greatest(active_s - rhythm.seen_s, 0.001), 1e9);
     rhythm.contact_gap_s := greatest(rhythm.contact_gap_s - v_gap / 200, v_gap);
   end if;
   rhythm.seen_s := active_s;
@@ -71,29 +71,33 @@ begin
     return rhythm;
   end if;
 
-  v_gap := least(active_s - rhythm.risen_s, 1e9);
+  v_gap := least(greatest(active_s - rhythm.risen_s, 0.001), 1e9);
 
   if rhythm.fresh then
-    rhythm.first_s := greatest(rhythm.first_s, nullif(v_gap, 0));
+    if active_s > rhythm.risen_s then
+      rhythm.first_s := greatest(rhythm.first_s, v_gap);
+    end if;
     rhythm.fresh := false;
   -- GUARD: rises in quick succession, such as entries that were held back and come at once, are one rise
-  elsif v_gap = 0 or rhythm.gaps >= 3 and v_gap < 0.1 * exp(rhythm.gap_ln) then
+  elsif active_s = rhythm.risen_s or rhythm.gaps >= 3 and v_gap < 0.1 * exp(rhythm.gap_ln) then
     return rhythm;
   else
     rhythm.gaps := rhythm.gaps + 1;
+    -- The means are rounded, since one that decays towards ln 1 would underflow.
     if rhythm.gaps = 1 then
-      rhythm.gap_ln := ln(greatest(v_gap, 0.001));
+      rhythm.gap_ln := ln(v_gap);
       rhythm.longest_s := v_gap;
     else
-      rhythm.gap_ln := rhythm.gap_ln + greatest(0.05, 0.7 / rhythm.gaps)
-        * least(greatest(ln(greatest(v_gap, 0.001)) - rhythm.gap_ln, -1), 1);
+      rhythm.gap_ln := round(1e6 * (
+        rhythm.gap_ln + greatest(0.05, 0.7 / rhythm.gaps) * least(greatest(ln(v_gap) - rhythm.gap_ln, -1), 1)
+      )) / 1e6;
       rhythm.longest_s := greatest(rhythm.longest_s - v_gap / 200, v_gap);
     end if;
     -- The first steps may hold work skipped at once: the smallest of them is the usual one.
     v_step := least(greatest(ln(v_step), -600), 600);
     rhythm.step_ln := case
       when rhythm.gaps <= 3 then least(rhythm.step_ln, v_step)
-      else rhythm.step_ln + 0.1 * least(greatest(v_step - rhythm.step_ln, -1), 1)
+      else round(1e6 * (rhythm.step_ln + 0.1 * least(greatest(v_step - rhythm.step_ln, -1), 1))) / 1e6
     end;
   end if;
 

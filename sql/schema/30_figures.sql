@@ -46,8 +46,8 @@ declare
   v_wait_s   double precision;
 begin
   f.percent_complete := t.percent;
-  f.items_total := least(t.total::numeric, 9223372036854775807);
-  f.items_pending := least(t.pending::numeric, 9223372036854775807);
+  f.items_total := case when t.total is not null then least(t.total::numeric, 9223372036854775807) end;  -- least() skips nulls
+  f.items_pending := case when t.pending is not null then least(t.pending::numeric, 9223372036854775807) end;
   f.work_done := t.work;
 
   v_active_s := coalesce(milepost_private.active_clock(pulse.active_s, pulse.active_at, pulse.running, at), 0);

@@ -18,11 +18,11 @@ begin
   from milepost.stages m
   left join lateral (
     select bool_or(x.counts_reported) as reported, max(x.items_total) as total,
-           least(sum(x.items_completed), 9223372036854775807)::bigint as completed,
-           least(sum(x.items_failed), 9223372036854775807)::bigint as failed,
-           least(sum(x.items_skipped), 9223372036854775807)::bigint as skipped,
-           least(sum(x.items_canceled), 9223372036854775807)::bigint as canceled,
-           least(sum(x.bytes_processed), 9223372036854775807)::bigint as bytes
+           least(coalesce(sum(x.items_completed), 0), 9223372036854775807)::bigint as completed,
+           least(coalesce(sum(x.items_failed), 0), 9223372036854775807)::bigint as failed,
+           least(coalesce(sum(x.items_skipped), 0), 9223372036854775807)::bigint as skipped,
+           least(coalesce(sum(x.items_canceled), 0), 9223372036854775807)::bigint as canceled,
+           least(coalesce(sum(x.bytes_processed), 0), 9223372036854775807)::bigint as bytes
     from milepost_private.stage_lanes x where x.job_id = m.job_id and x.stage = m.name
   ) l on true
   left join milepost_private.item_tallies t on t.job_id = m.job_id and t.stage = m.name
@@ -39,7 +39,8 @@ begin
     items_canceled  = case when j.counts_reported then l.canceled  when s.stages > 0 then s.canceled  else coalesce(t.canceled, 0) end,
     bytes_processed = case when l.bytes > 0 or s.stages = 0 then l.bytes else s.bytes end
   from (
-    select max(x.items_total) as total, least(sum(x.worker_items_total), 9223372036854775807)::bigint as shares,
+    select max(x.items_total) as total, case when count(x.worker_items_total) > 0  -- least() skips nulls
+                then least(sum(x.worker_items_total), 9223372036854775807)::bigint end as shares,
            least(coalesce(sum(x.items_completed), 0), 9223372036854775807)::bigint as completed,
            least(coalesce(sum(x.items_failed), 0), 9223372036854775807)::bigint as failed,
            least(coalesce(sum(x.items_skipped), 0), 9223372036854775807)::bigint as skipped,

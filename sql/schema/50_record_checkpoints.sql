@@ -260,24 +260,29 @@ begin
       progress_event_at = case when d.is_due then v_now else p.progress_event_at end,
       progress_event_percent = case when d.is_due then c.percent else p.progress_event_percent end,
       held_back = not d.is_due,
-      settled = c.settled
+      settled = c.settled,
+      stalled_at = case when c.settled > q.settled then null else q.stalled_at end
     from counted c
     join milepost.tenants t on t.tenant_id = c.tenant_id
     join milepost_private.pulses q on q.job_id = c.job_id
-    cross join lateral (select q.progress_event_at is null
+    -- A job that has ended is swept no more, so nothing of it is held back.
+    cross join lateral (select q.progress_event_at is null or milepost_private.is_terminal(c.state)
       or v_now >= q.progress_event_at + t.progress_interval_ms * interval '1 millisecond'
       or abs(c.percent - q.progress_event_percent) >= t.progress_step_percent
       or (c.percent is null) <> (q.progress_event_percent is null) as is_due) d
     where p.job_id = c.job_id
-    returning p.job_id, d.is_due, c.settled > q.settled as rose
+    returning p.job_id, d.is_due, c.settled > q.settled as rose, q.stalled_at
   ), rose as (
     -- Counts that come from stages or items rise here, not in the lanes.
     update milepost.jobs j set last_progress_at = greatest(j.last_progress_at, v_now)
     from beaten b where j.job_id = b.job_id and b.rose and j.last_progress_at is distinct from v_now
   )
-  select array_agg(b.job_id) filter (where b.is_due) into v_due from beaten b;
+  select array_agg(b.job_id) filter (where b.is_due),
+         array_agg(row(b.job_id, 'job.recovered', jsonb_build_object('stalled_at', milepost_private.iso(b.stalled_at))
+                  )::milepost_private.event_draft order by b.job_id) filter (where b.rose and b.stalled_at is not null)
+  into v_due, v_drafts from beaten b;
 
-  select array_agg(row(j.job_id, 'job.progress', milepost_private.progress_fields(j, milepost_private.figures(j, p, k, v_now))
+  select v_drafts || array_agg(row(j.job_id, 'job.progress', milepost_private.progress_fields(j, milepost_private.figures(j, p, k, v_now))
                   )::milepost_private.event_draft order by j.job_id) into v_drafts
   from milepost.jobs j
   join milepost_private.pulses p on p.job_id = j.job_id

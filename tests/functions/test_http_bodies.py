@@ -107,9 +107,8 @@ def test_a_byte_more_is_too_large(api: Client, fake: FakePostgrest) -> None:
 
 def streamed(data: bytes, **environ: Any) -> Response:
     """Sends this body with an environment that says something else about it."""
-    builder = EnvironBuilder(
-        "/v1/checkpoints", method="POST", headers=Headers(KEY), content_type="application/json"
-    )
+    headers = Headers({**KEY, "Content-Type": "application/json"})
+    builder = EnvironBuilder("/v1/checkpoints", method="POST", headers=headers)
     whole = {**builder.get_environ(), "wsgi.input": io.BytesIO(data), **environ}
     return Response(*run_wsgi_app(wsgi.app, whole, buffered=True))
 

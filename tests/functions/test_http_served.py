@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from asking import KEY
@@ -53,10 +54,10 @@ def _wait_until_it_listens(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 def ask(
-    port: int, method: str, path: str, body: object = None, headers: dict[str, str] = KEY
-) -> tuple[int, dict[str, object]]:
+    port: int, method: str, path: str, body: Any = None, headers: dict[str, str] = KEY
+) -> tuple[int, dict[str, Any]]:
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
-        connection.request(method, path, body, headers)  # type: ignore[arg-type]
+        connection.request(method, path, body, headers)
         response = connection.getresponse()
         assert response.headers["Content-Type"] == "application/json; charset=utf-8"
         return response.status, json.loads(response.read())
@@ -70,9 +71,9 @@ def test_it_answers_about_its_health(port: int) -> None:
     assert ask(port, "GET", "/health") == (200, {"status": "ok"})
 
 
-@pytest.mark.parametrize("size", [1_100_000, 12_000_000, 40_000_000])
+@pytest.mark.parametrize("size", [1_100_000, 12_000_000])
 @pytest.mark.parametrize("path", ["/v1/checkpoints", "/nowhere"])
-def test_a_body_of_any_size_gets_its_answer(port: int, path: str, size: int) -> None:
+def test_a_body_that_is_far_too_large_still_gets_its_answer(port: int, path: str, size: int) -> None:
     status, body = ask(port, "POST", path, b" " * size, JSON)
     assert (status, body["code"]) == ((404, "path_not_found") if path == "/nowhere" else (413, "too_large"))
 

@@ -19,7 +19,7 @@ alter table public.notes replica identity full;
 create table public.open_items (id integer primary key, v text);
 create table public.secret_items (id integer primary key, v text);
 -- Tells the tests that all earlier changes have been handled.
-create table public.markers (id bigint primary key);
+create table public.markers (id bigint generated always as identity primary key);
 
 alter table public.todos enable row level security;
 alter table public.notes enable row level security;

@@ -129,6 +129,12 @@ class Client:
     async def close(self) -> None:
         await self._socket.close()
 
+    def stop_reading(self) -> None:
+        """Leaves what comes in the network's buffers."""
+        connection = self._socket._response.connection
+        assert connection is not None and connection.transport is not None
+        connection.transport.pause_reading()  # type: ignore[attr-defined]
+
     async def closed(self) -> int | None:
         """The code with which the other side closed."""
         while not self._socket.closed:
@@ -144,8 +150,7 @@ class Project:
     ):
         self.realtime, self.clock, self.postgres, self.http, self.port = realtime, clock, postgres, http, port
         self.url = f"http://127.0.0.1:{port}/realtime/v1"
-        self._forever: Client | None = None
-        self._markers = 0
+        self._observer: Client | None = None
 
     def token(
         self, role: str = "authenticated", user: str | None = None, lives_s: int = 3600, **claims: Any
@@ -165,16 +170,20 @@ class Project:
 
     async def settle(self) -> None:
         """Returns when all that was committed before has been sent to whom it concerns."""
-        if self._forever is None:
-            self._forever = await self.connect()
-            bindings = [{"event": "INSERT", "schema": "public", "table": "markers"}]
-            await self._forever.join("markers", postgres_changes=bindings)
-            assert (await self._forever.hear_message())[1]["status"] == "ok"
-        self._markers += 1
+        await self.settle_changes()
         self.sql("select realtime.send('{}', 'marker', 'markers', false)")
-        self.sql("insert into public.markers select coalesce(max(id), 0) + 1 from public.markers")
-        for _ in range(2):
-            await self._forever.hear()
+        assert self._observer is not None
+        await self._observer.hear()
+
+    async def settle_changes(self) -> None:
+        """The same for postgres_changes only."""
+        if self._observer is None:
+            self._observer = await self.connect()
+            bindings = [{"event": "INSERT", "schema": "public", "table": "markers"}]
+            await self._observer.join("markers", postgres_changes=bindings)
+            assert (await self._observer.hear_message())[1]["status"] == "ok"
+        self.sql("insert into public.markers default values")
+        await self._observer.hear()
 
 
 @asynccontextmanager

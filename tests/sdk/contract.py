@@ -90,7 +90,9 @@ class Job:
             for stage_lane in lane.stages.values():
                 stage_lane.at_cursor = {field: stage_lane.values[field] for field in COUNTS}
         for item in entry.get("items", []):
-            stage = item.get("stage", stages[0]["name"] if isinstance(stages, list) and len(stages) == 1 else None)
+            stage = item.get(
+                "stage", stages[0]["name"] if isinstance(stages, list) and len(stages) == 1 else None
+            )
             self.items[stage, item["key"]] = item
         lane.hear({field: value for field, value in entry.items() if field not in ("stage", "items")}, seq)
         self._settle(entry)
@@ -106,7 +108,9 @@ class Job:
             return
         if said in ("failed", "canceled"):
             self.state, self.reason = said, entry.get("reason")
-        elif said == "completed" and all(lane.values.get("state") == "completed" for lane in self.lanes.values()):
+        elif said == "completed" and all(
+            lane.values.get("state") == "completed" for lane in self.lanes.values()
+        ):
             self.state = said
         elif said in ("running", "paused"):
             self.state = said
@@ -172,7 +176,9 @@ class Contract:
             job = self.jobs.setdefault(entry["job"], Job(len(self.jobs), {"job": entry["job"]}))
             stale = entry.get("attempt", job.attempt) != job.attempt
             if stale:
-                errors.append({"index": index, "code": "stale_attempt", "message": "Expected a newer attempt."})
+                errors.append(
+                    {"index": index, "code": "stale_attempt", "message": "Expected a newer attempt."}
+                )
             elif entry["seq"] not in job.lanes.get(entry["worker"], Lane("", 0)).seen:
                 job.hear(entry)
             results[job.job_id] = {

@@ -43,7 +43,10 @@ def test_advance_counts_one_completed_item_unless_told_otherwise(server: Server)
 def test_an_exception_fails_the_job_with_its_text_and_propagates(server: Server) -> None:
     with pytest.raises(ValueError, match="row 7"), milepost.job("import"):
         raise ValueError("row 7 has no date")
-    assert (server.job("import").state, server.job("import").reason) == ("failed", "ValueError: row 7 has no date")
+    assert (server.job("import").state, server.job("import").reason) == (
+        "failed",
+        "ValueError: row 7 has no date",
+    )
 
 
 def test_it_goes_on_from_the_counts_and_the_cursor_of_the_run_before(server: Server) -> None:
@@ -177,7 +180,9 @@ def test_a_paused_loop_goes_on_untracked_when_the_key_is_revoked(server: Server)
         loop.start()
         server.wait_for(lambda: server.job("import").state == "paused")
         with server.contract.changed:
-            server.contract.mishaps.append((401, {}, {"code": "invalid_key", "message": "This key is revoked."}))
+            server.contract.mishaps.append(
+                (401, {}, {"code": "invalid_key", "message": "This key is revoked."})
+            )
         loop.join(20)
         assert not loop.is_alive()
 
@@ -361,7 +366,9 @@ def test_a_rate_limit_and_a_message_arrive(server: Server) -> None:
         job.flush()
         values = server.job("import").lanes["main"].values
         assert values["message"] == "waiting"
-        assert datetime.fromisoformat(values["rate_limited_until"]) == datetime(2026, 11, 22, 1, 2, 3, tzinfo=UTC)
+        assert datetime.fromisoformat(values["rate_limited_until"]) == datetime(
+            2026, 11, 22, 1, 2, 3, tzinfo=UTC
+        )
         job.rate_limited(None)
         job.advance(message="going on", batch={"items": 10, "duration_ms": 4.5})
     assert server.job("import").lanes["main"].values["rate_limited_until"] is None
@@ -369,7 +376,11 @@ def test_a_rate_limit_and_a_message_arrive(server: Server) -> None:
 
 
 def test_importing_it_loads_no_network_and_no_models() -> None:
-    program = "import milepost, sys; print(*{'httpx', 'pydantic', 'click', 'rich', 'asyncio'} & set(sys.modules))"
+    program = (
+        "import milepost, sys; print(*{'httpx', 'pydantic', 'click', 'rich', 'asyncio'} & set(sys.modules))"
+    )
     root = Path(__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=root)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=root
+    )
     assert done.stdout.strip() == ""

@@ -64,4 +64,8 @@ def test_a_worker_does_one_job_at_a_time(server: Server) -> None:
     assert work.run_once() is True
     with pytest.raises(ValueError, match="bad row"):
         work.run_once()
-    assert [server.job(key).state for key in ("good", "canceled", "bad")] == ["completed", "canceled", "failed"]
+    assert [server.job(key).state for key in ("good", "canceled", "bad")] == [
+        "completed",
+        "canceled",
+        "failed",
+    ]

@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 # A socket that lets this much wait is closed: its reader is gone or far too slow.
 LARGEST_BACKLOG = 64 << 20
+# How long a client may take to answer when its socket is closed.
+GOODBYE_S = 1.0
 
 
 class Socket:
@@ -51,6 +53,8 @@ class Socket:
         self.channels: dict[str, Channel] = {}
         self.heard_at = parts.clock()
         self.gone = asyncio.Event()
+        self._no_goodbye = asyncio.Event()
+        self._no_goodbye.set()
         self._parts, self._response, self._transport = parts, response, transport
 
     def send(self, frame: Frame) -> None:
@@ -79,13 +83,21 @@ class Socket:
         self._transport.abort()
 
     async def close(self, code: int) -> None:
-        await self._response.close(code=code)
+        """Says goodbye and waits a moment for the client's answer."""
+        self._no_goodbye.clear()
+        try:
+            await self._response.close(code=code)
+        finally:
+            self._no_goodbye.set()
 
     async def serve(self) -> None:
         """Reads until the client is gone; one message at a time, in order."""
         try:
             async for received in self._response:
                 self.heard_at = self._parts.clock()
+                if received.type in (WSMsgType.TEXT, WSMsgType.BINARY) and self._is_too_large(received.data):
+                    await self.close(WSCloseCode.MESSAGE_TOO_BIG)
+                    return
                 try:
                     if received.type == WSMsgType.TEXT:
                         await self._hear(read_text(self.version, received.data), len(received.data))
@@ -96,6 +108,11 @@ class Socket:
         finally:
             for channel in tuple(self.channels.values()):
                 channel.leave()
+            # When the handler returns, the connection is closed at once, and what was said last may be lost.
+            await self._no_goodbye.wait()
+
+    def _is_too_large(self, frame: str | bytes) -> bool:
+        return len(frame) > self._parts.limits.frame_bytes
 
     async def _hear(self, message: Message | ClientBroadcast, size: int) -> None:
         if isinstance(message, ClientBroadcast):
@@ -228,6 +245,11 @@ class Realtime:
             socket.cut()
         await asyncio.gather(*(socket.gone.wait() for socket in sockets))
 
+    @property
+    def connections(self) -> int:
+        """How many sockets are open."""
+        return len(self._sockets)
+
     def _count_users(self) -> int:
         return sum(1 for socket in self._sockets if socket.channels)
 
@@ -249,7 +271,10 @@ class Realtime:
             return await self._refuse_handshake("Token has expired")
         except Refused as refused:
             return await self._refuse_handshake(refused.message)
-        response = web.WebSocketResponse(max_msg_size=self._limits.frame_bytes, compress=False)
+        # Room for a frame that is too large to be read to its end, or its sender would not hear why it is closed.
+        response = web.WebSocketResponse(
+            max_msg_size=4 * self._limits.frame_bytes, compress=False, timeout=GOODBYE_S
+        )
         await response.prepare(request)
         transport = request.transport
         if not isinstance(transport, asyncio.Transport):

@@ -1,0 +1,40 @@
+# One command per need. `make demo` and `make test` need nothing before them on a machine with Python 3.11 and Node 20.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo dev test check bench sql clean
+
+BIN := .venv/bin
+SETUP := .venv/.ready
+
+help:            ## this list
+	@grep -hE '^[a-z]+: .*##|^[a-z]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
+
+setup: $(SETUP)  ## installs everything into .venv and node_modules, pinned by the lock files
+
+$(SETUP): requirements.lock package-lock.json pyproject.toml
+	@scripts/setup
+	@touch $@
+
+demo: $(SETUP)   ## a real job on real files, watched live; ends by itself when not on a terminal
+	@$(BIN)/milepost demo
+
+dev: $(SETUP)    ## the local stack: Postgres, PostgREST, Realtime stand-in, functions, page
+	@$(BIN)/milepost dev
+
+test: $(SETUP)   ## every test, with real Postgres, PostgREST, websockets and Chromium
+	@scripts/install-chromium
+	@$(BIN)/pytest
+
+check: $(SETUP)  ## formatting, lints, types, built files up to date
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m milepost.local.schema --check
+
+bench: $(SETUP)  ## the benchmarks of docs/benchmarks.md
+	@$(BIN)/python -m benchmarks
+
+sql: $(SETUP)    ## builds sql/complete-schema.sql and the first migration from sql/schema
+	@$(BIN)/python -m milepost.local.schema
+
+clean:           ## removes what setup made
+	rm -rf .venv node_modules public/vendor

@@ -1,0 +1,320 @@
+"""The estimator: what a pace remembers, what a kind learns, and what both say of the time that remains."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from psycopg.rows import tuple_row
+from running_stack import RunningStack
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+Step = tuple[float, float, float | None]
+
+
+@pytest.fixture(scope="module")
+def database(stack: RunningStack) -> Iterator[Connection]:
+    with psycopg.connect(stack.database_url, autocommit=True, row_factory=tuple_row) as connection:
+        yield connection
+
+
+def one(database: Connection, query: str, *parameters: Any) -> Any:
+    row = database.execute(query.encode(), parameters).fetchone()
+    assert row is not None
+    return row if len(row) > 1 else row[0]
+
+
+def pace_after(database: Connection, steps: Sequence[Step]) -> str | None:
+    """The pace, as text, after checkpoints of (active_s, done, remaining)."""
+    pace = None
+    for step in steps:
+        pace = one(
+            database,
+            "select milepost_private.pace_step(%s::milepost_private.pace, %s, %s, %s)::text",
+            pace,
+            *step,
+        )
+    return pace
+
+
+def estimate(
+    database: Connection,
+    pace: str | None,
+    active_s: float,
+    remaining: float | None,
+    history: str | None = None,
+    fraction: float | None = None,
+) -> tuple[float | None, float | None, float | None]:
+    said: tuple[float | None, float | None, float | None] = one(
+        database,
+        "select (e).remaining_s, (e).low_s, (e).high_s from milepost_private.pace_estimate("
+        "%s::milepost_private.pace, %s, %s, %s::milepost_private.kind_pace, %s) as e",
+        pace,
+        active_s,
+        remaining,
+        history,
+        fraction,
+    )
+    return said
+
+
+def learn(
+    database: Connection,
+    history: str | None,
+    active_s: float,
+    work: float | None = None,
+    reached_s: Sequence[float | None] | None = None,
+    predicted_s: Sequence[float | None] | None = None,
+) -> str | None:
+    history_after: str | None = one(
+        database,
+        "select milepost_private.kind_pace_learn("
+        "%s::milepost_private.kind_pace, %s, %s, %s::float8[], %s::float8[])::text",
+        history,
+        active_s,
+        work,
+        None if reached_s is None else list(reached_s),
+        None if predicted_s is None else list(predicted_s),
+    )
+    return history_after
+
+
+def history_of(database: Connection, runs: list[tuple[float, float | None]]) -> str | None:
+    history = None
+    for active_s, work in runs:
+        history = learn(database, history, active_s, work)
+    return history
+
+
+def steady(upto: int, total: int, second_per_item: float = 2, every: int = 10) -> list[Step]:
+    return [(n * second_per_item, n, total - n) for n in range(0, upto + 1, every)]
+
+
+def test_a_steady_job_s_remaining_time_is_exact(database: Connection) -> None:
+    pace = pace_after(database, steady(400, 1000))
+    assert estimate(database, pace, 800, 600)[0] == pytest.approx(1200, rel=0.01)
+
+
+def test_nothing_is_known_before_the_first_progress(database: Connection) -> None:
+    assert estimate(database, None, 10, 100) == (None, None, None)
+    assert estimate(database, pace_after(database, [(0, 0, 100), (5, 0, 100)]), 10, 100) == (None, None, None)
+
+
+def test_nothing_is_known_without_a_total_and_without_history(database: Connection) -> None:
+    pace = pace_after(database, [(10, 5, None), (20, 10, None)])
+    assert estimate(database, pace, 20, None) == (None, None, None)
+
+
+def test_a_fraction_without_counts_still_gives_an_estimate(database: Connection) -> None:
+    remaining, low, high = estimate(database, None, 300, None, fraction=0.75)
+    assert remaining == pytest.approx(100)
+    assert low is not None and high is not None and low < 100 < high
+
+
+def test_work_done_before_the_first_checkpoint_is_no_speed(database: Connection) -> None:
+    pace = pace_after(database, [(0, 900, 100), (20, 910, 90), (40, 920, 80)])
+    assert estimate(database, pace, 40, 80)[0] == pytest.approx(160, rel=0.01)
+
+
+def test_a_jump_over_earlier_work_is_no_speed(database: Connection) -> None:
+    pace = pace_after(database, [(0, 0, 1000), (0.5, 900, 100), (20.5, 910, 90), (40.5, 920, 80)])
+    assert estimate(database, pace, 40.5, 80)[0] == pytest.approx(160, rel=0.01)
+
+
+def test_a_job_resumed_at_90_percent_with_half_of_the_rest_skipped_is_within_10_percent(
+    database: Connection,
+) -> None:
+    # Of the last 100 items every second one is skipped: each one worked on takes two from what remains.
+    pace = pace_after(database, [(4 * n, 900 + n, 100 - 2 * n) for n in range(26)])
+    assert estimate(database, pace, 100, 50)[0] == pytest.approx(25 * 4, rel=0.1)
+
+
+def test_a_skip_in_one_lump_shortens_what_remains_and_is_no_speed(database: Connection) -> None:
+    pace = pace_after(database, [*steady(200, 1000), (420, 210, 290), (440, 220, 280)])
+    assert estimate(database, pace, 440, 280)[0] == pytest.approx(560, rel=0.1)
+
+
+def test_a_retry_that_begins_again_costs_what_the_work_cost_before(database: Connection) -> None:
+    pace = pace_after(database, [*steady(500, 1000), (1000, 0, 1000)])
+    assert estimate(database, pace, 1000, 1000)[0] == pytest.approx(2000, rel=0.01)
+
+
+def test_a_job_that_slowed_down_for_good_is_followed(database: Connection) -> None:
+    fast = steady(500, 1000, 1)
+    pace = pace_after(database, [*fast, *((500 + 5 * n, 500 + n, 500 - n) for n in range(10, 201, 10))])
+    remaining, low, high = estimate(database, pace, 1500, 300)
+    assert remaining == pytest.approx(1500, rel=0.1)
+    assert low is not None and high is not None and low < 1500 < high
+
+
+def test_the_estimate_counts_down_between_checkpoints_and_a_late_job_s_grows(database: Connection) -> None:
+    pace = pace_after(database, steady(400, 1000))
+    seconds = [800 + 5 * n for n in range(21)]
+    said = [estimate(database, pace, second, 600)[0] or 0 for second in seconds]
+    assert said[:5] == pytest.approx([1200, 1195, 1190, 1185, 1180])
+    assert said[4:] == sorted(said[4:])
+    assert said[-1] > 1200
+
+
+def test_a_clock_that_goes_back_stands_still(database: Connection) -> None:
+    forward = pace_after(database, [(0, 0, 100), (10, 10, 90), (10, 20, 80)])
+    assert pace_after(database, [(0, 0, 100), (10, 10, 90), (4, 20, 80)]) == forward
+
+
+def test_many_items_at_one_moment_do_not_make_the_rest_free(database: Connection) -> None:
+    remaining = estimate(database, pace_after(database, [(0, 0, 100), (5, 10, 90), (5, 60, 40)]), 5, 40)[0]
+    assert remaining is not None and remaining > 0
+
+
+def test_a_job_with_nothing_pending_is_not_said_to_be_over(database: Connection) -> None:
+    remaining = estimate(database, pace_after(database, steady(100, 100)), 200, 0)[0]
+    assert remaining is not None and 0 < remaining <= 1
+
+
+def test_the_rate_is_the_recent_one_and_sinks_in_silence(database: Connection) -> None:
+    def rate(pace: str | None, active_s: float) -> Any:
+        return one(
+            database, "select milepost_private.pace_rate(%s::milepost_private.pace, %s)", pace, active_s
+        )
+
+    pace = pace_after(database, steady(400, 1000))
+    assert rate(None, 5) is None
+    assert rate(pace_after(database, [(0, 0, 100)]), 5) is None
+    assert rate(pace, 800) == pytest.approx(0.5)
+    assert rate(pace, 820) == pytest.approx(0.5)
+    assert (rate(pace, 2000) or 1) < 0.05
+
+
+def test_history_knows_the_finish_from_the_first_second(database: Connection) -> None:
+    history = history_of(database, [(100, None)] * 8)
+    remaining, low, high = estimate(database, None, 0, None, history)
+    assert remaining == pytest.approx(100, rel=0.02)
+    assert low is not None and high is not None and 60 < low < 100 < high < 170
+
+
+def test_history_scales_with_the_items_where_cost_is_steadier_than_duration(database: Connection) -> None:
+    history = history_of(database, [(100, 50), (1000, 500), (200, 100), (3000, 1500), (60, 30)])
+    assert estimate(database, None, 0, 10_000, history)[0] == pytest.approx(100, rel=20)
+    pace = pace_after(database, [(0, 0, 10_000)])
+    assert estimate(database, pace, 0, 10_000, history, 0)[0] == pytest.approx(20_000, rel=0.05)
+
+
+def test_a_late_job_is_said_to_go_on_and_never_to_be_over(database: Connection) -> None:
+    history = history_of(database, [(100, None)] * 8)
+    said = [estimate(database, None, age, None, history)[0] for age in (50, 99, 150, 400, 40_000)]
+    assert all(remaining is not None and remaining > 0 for remaining in said)
+    assert said[4] > said[3] > said[2]  # type: ignore[operator]
+
+
+def test_own_evidence_outweighs_history_as_it_grows(database: Connection) -> None:
+    history = history_of(database, [(100, 100)] * 8)
+    early = estimate(database, pace_after(database, steady(10, 100, 4, 10)), 40, 90, history)[0]
+    late = estimate(database, pace_after(database, steady(90, 100, 4, 10)), 360, 10, history)[0]
+    assert early is not None and 90 < early < 350
+    assert late == pytest.approx(40, rel=0.25)
+
+
+def test_a_kind_s_shape_is_learnt(database: Connection) -> None:
+    # The last tenth takes half of the time.
+    reached = [0.0, *(5.5 * n for n in range(1, 9)), 50.0]
+    history = None
+    for _ in range(10):
+        history = learn(database, history, 100, 1000, reached)
+    blind = estimate(database, pace_after(database, steady(800, 1000, 0.055)), 44, 200, None, 0.8)[0]
+    wise = estimate(database, pace_after(database, steady(800, 1000, 0.055)), 44, 200, history, 0.8)[0]
+    assert blind == pytest.approx(11, rel=0.05)
+    assert wise is not None and 30 < wise < 75
+
+
+def test_the_range_follows_how_wrong_earlier_predictions_were(database: Connection) -> None:
+    reached = [10.0 * n for n in range(10)]
+
+    def width(factor_low: float, factor_high: float) -> float:
+        history = None
+        for run in range(20):
+            factor = factor_low if run % 2 else factor_high
+            history = learn(
+                database, history, 100, 100, reached, [(100 - second) * factor for second in reached]
+            )
+        pace = pace_after(database, [(second, second, 100 - second) for second in range(0, 51, 5)])
+        _, low, high = estimate(database, pace, 50, 50, history, 0.5)
+        assert low is not None and high is not None
+        return math.log(high / low)
+
+    assert width(0.99, 1.01) < 0.35
+    assert width(0.3, 3) > 1.5
+
+
+def test_a_run_without_duration_teaches_nothing(database: Connection) -> None:
+    history = history_of(database, [(100, 10)])
+    assert learn(database, history, 0, 10) == history
+
+
+def test_the_slowest_lane_decides(database: Connection) -> None:
+    def by_lanes(remaining: list[float], done: list[float]) -> Any:
+        return one(
+            database,
+            "select (e).remaining_s, (e).low_s, (e).high_s from milepost_private.pace_estimate_lanes("
+            "row(50, 40, 60)::milepost_private.estimate, %s::float8[], %s::float8[], %s::float8[]) as e",
+            [100.0] * len(done),
+            done,
+            remaining,
+        )
+
+    assert by_lanes([0, 0, 50], [100, 100, 50])[0] == pytest.approx(100, rel=0.05)
+    assert by_lanes([0, 0, 10], [100, 100, 90]) == (50, 40, 60)
+    assert by_lanes([], []) == (50, 40, 60)
+    assert by_lanes([100], [0]) == (50, 40, 60)
+
+
+seconds = st.floats(0, 1e8, allow_subnormal=False)
+items = st.integers(0, 10**15)
+checkpoints = st.lists(st.tuples(seconds, items, st.none() | items), max_size=12)
+
+
+@given(
+    steps=checkpoints,
+    active_s=seconds,
+    remaining=st.none() | items,
+    runs=st.lists(st.tuples(st.floats(1e-3, 1e8), items), max_size=4),
+    fraction=st.none() | st.floats(0, 1),
+)
+def test_an_estimate_is_null_or_finite_and_ordered(
+    database: Connection,
+    steps: list[Step],
+    active_s: float,
+    remaining: int | None,
+    runs: list[tuple[float, float | None]],
+    fraction: float | None,
+) -> None:
+    said = estimate(
+        database, pace_after(database, steps), active_s, remaining, history_of(database, runs), fraction
+    )
+    if said[0] is None:
+        assert said == (None, None, None)
+        assert not runs
+    else:
+        assert 0 < said[1] <= said[0] <= said[2] < math.inf  # type: ignore[operator]
+
+
+@given(
+    shape=st.lists(st.floats(0, 1), min_size=10, max_size=10),
+    predicted=st.lists(st.none() | st.floats(1e-3, 1e9), min_size=10, max_size=10),
+    active_s=st.floats(1e-3, 1e8),
+    fraction=st.floats(0, 1),
+)
+def test_any_run_can_be_learnt_from(
+    database: Connection,
+    shape: list[float],
+    predicted: list[float | None],
+    active_s: float,
+    fraction: float,
+) -> None:
+    reached: list[float | None] = [share * active_s for share in sorted(shape)]
+    history = learn(database, None, active_s, 10, reached, predicted)
+    history = learn(database, history, active_s, 10, [*reached[:5], *[None] * 5], None)
+    said = estimate(database, None, 0.5 * active_s, None, history, fraction)
+    assert 0 < said[1] <= said[0] <= said[2] < math.inf  # type: ignore[operator]
