@@ -221,9 +221,13 @@ def table(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=100, help="runs a family (default: 100)")
-    parser.add_argument("--tuning", action="store_true", help="use the seeds that the constants were chosen on")
+    parser.add_argument(
+        "--tuning", action="store_true", help="use the seeds that the constants were chosen on"
+    )
     options = parser.parse_args()
     seeds = range(0 if options.tuning else 1, 2 * options.seeds, 2)
     with Postgres() as postgres, postgres.connect() as db:

@@ -33,8 +33,7 @@ begin
       costed_runs      int,       -- those of them that counted items
       ln_cost          float8,    -- mean of ln(active seconds per item), and its variance
       ln_cost_var      float8,
-      shape            float8[],  -- share of the run's time at which 10 %, 20 % .. 90 % were reached, and the variance of its logarithm
-      shape_var        float8[],
+      shape            float8[],  -- share of the run's time at which 10 %, 20 % .. 90 % were reached
       residuals        float8[],  -- ln(true / predicted) of the last 20 runs, ten a run: predicted at 0 %, 10 % .. 90 %
       residual_low     float8[],  -- their tenth and ninetieth percentiles for each tenth of progress
       residual_high    float8[]

@@ -20,6 +20,8 @@ declare
   v_recent    float8;
   v_trust     float8;
   v_growth    float8;
+  v_share     float8;
+  v_slope     float8;
   v_prior     milepost_private.estimate;
   v_prior_var float8;
   v_weight    float8;
@@ -46,6 +48,14 @@ begin
       + 0.12 * abs(v_recent) + 0.38 / sqrt(pace.moves);
     v_high := 0.15 + 0.52 * abs(v_recent) + 0.86 / sqrt(pace.moves);
 
+    -- Where runs of this kind spend their time unevenly, neither cost so far is the cost to come.
+    if history.shape is not null and fraction > 0 and fraction < 1 then
+      v_share := milepost_private.pace_share(history.shape, fraction);
+      v_slope := (v_share - milepost_private.pace_share(history.shape, fraction - 0.1)) / least(fraction, 0.1);
+      v_said.remaining_s := v_said.remaining_s * (1 - v_share) / (1 - fraction)
+        / ((v_share / fraction) ^ (1 - v_trust) * v_slope ^ v_trust);
+    end if;
+
     -- Counted down for the usual gap; beyond it a silence is expected to last on.
     v_said.remaining_s := greatest(
       v_said.remaining_s - least(v_silence, pace.gap_s) + 0.7 * greatest(v_silence - pace.gap_s, 0),
@@ -53,8 +63,9 @@ begin
       0.001
     );
     v_high := v_high + 1.5 * least(pace.gap_s / v_said.remaining_s, 2);
-  elsif fraction > 1e-6 and fraction < 1 and active_s > 0 then
-    v_said.remaining_s := greatest(active_s * (1 - fraction) / fraction, 0.001);
+  elsif fraction > 0 and fraction < 1 and active_s > 0 then
+    v_share := milepost_private.pace_share(history.shape, fraction);
+    v_said.remaining_s := greatest(active_s * (1 - v_share) / v_share, 0.001);
     v_low := 0.7;
     v_high := 0.7;
   end if;

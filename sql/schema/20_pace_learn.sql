@@ -23,7 +23,7 @@ begin
     return history;
   end if;
   if history is null then
-    history := row(0, ln(active_s), 0.3, 0, null, 0.3, null, null, null, null, null);
+    history := row(0, ln(active_s), 0.3, 0, null, 0.3, null, null, null, null);
   end if;
 
   -- A first guess of the variances (0.3: a factor of 1.7 either way) counts as two runs.
@@ -49,14 +49,11 @@ begin
   if reached_s is not null then
     -- Before the first run every kind is taken to be even, and that counts as one run.
     history.shape := coalesce(history.shape, array[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]);
-    history.shape_var := coalesce(history.shape_var, array_fill(0.3::float8, array[9]));
     v_gain := greatest(1.0::float8 / (history.runs + 1), 0.05);
     for tenth in 1 .. 9 loop
       v_share := least(greatest(reached_s[tenth + 1] / active_s, 0.001), 0.999);
       if v_share is not null then
-        v_apart := ln(v_share / history.shape[tenth]);
-        history.shape[tenth] := history.shape[tenth] * exp(v_gain * v_apart);
-        history.shape_var[tenth] := history.shape_var[tenth] + v_gain * (v_apart ^ 2 - history.shape_var[tenth]);
+        history.shape[tenth] := history.shape[tenth] + v_gain * (v_share - history.shape[tenth]);
       end if;
     end loop;
   end if;

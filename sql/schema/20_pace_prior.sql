@@ -13,14 +13,10 @@ as $$
 declare
   v_ln_total float8 := history.ln_duration;
   v_var      float8 := history.ln_duration_var;
-  v_tenth    int;
-  v_before   float8;
-  v_share    float8;
-  v_share_var float8;
-  v_weight   float8;
   v_slope    float8;
   v_lived    float8;
   v_median   float8;
+  v_width    float8;
 begin
   if items > 0 and history.costed_runs > 0 and history.ln_cost_var < v_var then
     v_ln_total := history.ln_cost + ln(items);
@@ -30,19 +26,10 @@ begin
   v_var := greatest(v_var * (1 + 1.0::float8 / history.runs), 0.01);
   active_s := greatest(active_s, 0);
 
-  if fraction > 1e-6 and fraction < 1 and active_s > 0 and history.shape is not null then
-    -- Where on its way, in time, a run of this kind is at this fraction; and so how long this run is by its own clock.
-    v_tenth := floor(10 * fraction)::int;
-    v_before := case when v_tenth > 0 then history.shape[v_tenth] else 0 end;
-    v_share := v_before + (10 * fraction - v_tenth)
-      * (case when v_tenth < 9 then history.shape[v_tenth + 1] else 1 end - v_before);
-    v_share := least(greatest(v_share, 1e-6), 0.999);
-    v_share_var := history.shape_var[greatest(v_tenth, 1)] * greatest(0.1 / fraction, 1) + 0.001;
-    v_weight := v_var / (v_var + v_share_var);
-    v_ln_total := v_ln_total + v_weight * (ln(active_s / v_share) - v_ln_total);
-    v_var := v_weight * v_share_var / (1 - v_share) ^ 2;
-    v_median := exp(v_ln_total) * (1 - v_share);
-    return row(v_median, v_median * exp(-1.28 * sqrt(v_var)), v_median * exp(1.28 * sqrt(v_var)));
+  if fraction > 0 and history.shape is not null then
+    v_median := exp(v_ln_total) * (1 - milepost_private.pace_share(history.shape, fraction));
+    v_width := exp(1.28 * sqrt(v_var));
+    return row(v_median, v_median / v_width, v_median * v_width);
   end if;
 
   -- Durations taken as log-logistic: like the log-normal in the middle, closed in form, and with a tail in which the longer

@@ -4,7 +4,15 @@ create or replace function milepost_private.rhythm_liveness(
   rhythm        milepost_private.rhythm,        -- null = never heard from
   active_s      float8,
   contact_age_s float8,                         -- wall clock seconds since the last contact; null = there was none
-  stall_after_s float8,                         -- declare
+  stall_after_s float8,                         -- declared by the author; null = learn it
+  history       milepost_private.kind_rhythm    -- null = no earlier run
+)
+returns milepost_private.liveness_verdict
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
   v_verdict   milepost_private.liveness_verdict;
   v_contact_s float8;
   v_unheard   boolean;
@@ -20,7 +28,7 @@ begin
     when v_verdict.silence_s > v_verdict.threshold_s then
       -- Nothing heard since the last progress is no contact either, however short the silence.
       case when v_unheard or v_contact_s > v_verdict.silence_s - 1 then 'lost' else 'stalled' end
-    when v_verdict.silence_s > 0.5 * v_verdict.threshold_s or v_unheard and rhythm.contact_gap_s is not null then 'late'
+    when v_verdict.silence_s > 0.5 * v_verdict.threshold_s or v_unheard and rhythm.gaps >= 3 then 'late'
     else 'on_time'
   end;
 

@@ -1,8 +1,8 @@
 """The stand-in against what was recorded from the real server, frame by frame and byte by byte.
 
 scenarios/<name>.<version>.jsonl hold the steps: what is said, done in SQL or by HTTP, and what must be heard.
-Marks in «» stand for what differs from run to run: tokens, ids, times. A numbered mark is the same value wherever
-it occurs.
+Marks in «» stand for what differs from run to run: tokens, ids, times. A numbered mark is the same value
+wherever it occurs.
 """
 
 import json

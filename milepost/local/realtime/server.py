@@ -271,7 +271,7 @@ class Realtime:
             return await self._refuse_handshake("Token has expired")
         except Refused as refused:
             return await self._refuse_handshake(refused.message)
-        # Room for a frame that is too large to be read to its end, or its sender would not hear why it is closed.
+        # A frame that is too large is read to its end, or its sender would not hear why it is closed.
         response = web.WebSocketResponse(
             max_msg_size=4 * self._limits.frame_bytes, compress=False, timeout=GOODBYE_S
         )

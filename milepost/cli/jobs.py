@@ -1,0 +1,118 @@
+"""Reading and controlling jobs."""
+
+import click
+from rich.markup import escape
+
+from milepost import models
+from milepost._client import Client
+from milepost.cli import output
+from milepost.cli.output import as_json, print_json, with_client
+
+
+@click.command()
+@click.option("--state", help="Only jobs in this state.")
+@click.option("--kind", help="Only jobs of this kind.")
+@click.option("--search", "q", help="Only jobs whose key or name has this in it.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 200), help="At most so many.")
+@as_json
+@with_client
+def ls(client: Client, state: str | None, kind: str | None, q: str | None, limit: int, json: bool) -> None:
+    """List jobs, newest first."""
+    page = client.jobs(state=state, kind=kind, q=q, limit=limit)
+    if json:
+        return print_json(page)
+    rows = output.table("job", "state", "done", "", "rate", "left")
+    for job in page.jobs:
+        done, rate = output.percent(job.percent_complete), output.rate(job.rate_per_s, job.unit)
+        rows.add_row(escape(job.job), output.state(job), done, output.count(job), rate, output.eta(job))
+    output.console().print(rows if page.jobs else "There are no jobs.")
+    if page.next:
+        output.console().print(f"[dim]There are more than {limit}.[/]")
+
+
+@click.command()
+@click.argument("job")
+@as_json
+@with_client
+def show(client: Client, job: str, json: bool) -> None:
+    """Show one job: its figures, stages and workers."""
+    found = client.job(job)
+    if json:
+        return print_json(found)
+    _show(found)
+
+
+def _show(job: models.Job) -> None:
+    console = output.console()
+    facts = {
+        "job": escape(f"{job.name or job.job} ({job.job})"),
+        "id": job.job_id,
+        "state": output.state(job),
+        "why": escape(job.error or job.state_reason or ""),
+        "attempt": f"{job.attempt} of {job.max_attempts}" if job.max_attempts else str(job.attempt),
+        "done": f"{output.percent(job.percent_complete)}, {output.count(job)} {escape(job.unit or 'items')}",
+        "bytes": output.size(job.bytes_processed) if job.bytes_processed else "",
+        "rate": output.rate(job.rate_per_s, job.unit),
+        "left": output.eta(job),
+        "active for": output.duration(job.time_processing_ms),
+        "message": escape(job.message or ""),
+        "started": output.moment(job.started_at),
+        "last contact": output.moment(job.last_checkpoint_at),
+        "finished": output.moment(job.finished_at) if job.finished_at else "",
+    }
+    rows = output.table("", "")
+    rows.show_header = False
+    for name, value in facts.items():
+        if value:
+            rows.add_row(f"[dim]{name}[/]", value)
+    console.print(rows)
+    if job.stages:
+        rows = output.table("stage", "state", "done", "")
+        for stage in job.stages:
+            done = output.percent(stage.percent_complete)
+            rows.add_row(escape(stage.name), stage.state or "", done, output.count(stage))
+        console.print("", rows)
+    if len(job.workers) > 1:
+        rows = output.table("worker", "state", "done", "rate", "last contact")
+        for lane in job.workers:
+            rate, seen = output.rate(lane.rate_per_s, job.unit), output.moment(lane.last_checkpoint_at)
+            rows.add_row(escape(lane.worker), lane.state or "", output.count(lane), rate, seen)
+        console.print("", rows)
+
+
+@click.command()
+@click.argument("job")
+@as_json
+@with_client
+def explain(client: Client, job: str, json: bool) -> None:
+    """Say why a job is stalled, slow, waiting or without a finish time."""
+    explanation = client.explain(job)
+    if json:
+        return print_json(explanation)
+    console = output.console()
+    console.print(escape(explanation.summary))
+    for reason in explanation.reasons:
+        console.print(f"  • {escape(reason.message)}")
+
+
+def _control(action: str, does: str) -> click.Command:
+    @click.command(action, help=f"{does} a job.")
+    @click.argument("job")
+    @click.option("--reason", help="Why, for the people who look at the job.")
+    @as_json
+    @with_client
+    def control(client: Client, job: str, reason: str | None, json: bool) -> None:
+        changed = client.control(action, job, reason)
+        if json:
+            return print_json(changed)
+        output.console().print(f"{escape(changed.job)}: ", output.state(changed), sep="")
+
+    return control
+
+
+controls = [
+    _control("pause", "Pause"),
+    _control("resume", "Let go on"),
+    _control("cancel", "Cancel"),
+    _control("retry", "Begin a new attempt at"),
+]

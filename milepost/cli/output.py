@@ -1,0 +1,162 @@
+"""How figures, tables and errors look on a terminal."""
+
+import json as json_format
+from collections.abc import Callable
+from datetime import datetime
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import click
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from milepost import models
+from milepost._client import Client
+from milepost._job import settings
+from milepost.errors import ConfigurationError, MilepostError, TransportError, Unavailable
+
+REFUSED, USAGE, NOT_REACHABLE = 1, 2, 3
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_COLOURS = {
+    "running": "cyan",
+    "completed": "green",
+    "failed": "red",
+    "canceled": "yellow",
+    "stalled": "red",
+    "lost": "red",
+    "late": "yellow",
+    "poor": "red",
+    "fair": "yellow",
+}
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
+_SIZES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+
+as_json = click.option("--json", "json", is_flag=True, help="Print JSON.")
+
+
+class Failure(click.ClickException):
+    """A Milepost error on its way to the terminal."""
+
+    def __init__(self, error: MilepostError) -> None:
+        super().__init__(error.message)
+        self.hint = error.hint
+        self.exit_code = REFUSED
+        if isinstance(error, TransportError | Unavailable):
+            self.exit_code = NOT_REACHABLE
+        elif isinstance(error, ConfigurationError):
+            self.exit_code = USAGE
+
+    def show(self, file: Any = None) -> None:  # noqa: ANN401 - click's own
+        click.echo(f"Error: {self.message}", err=True)
+        if self.hint:
+            click.echo(self.hint, err=True)
+
+
+def with_client(command: Callable[..., R]) -> Callable[..., R]:
+    """Gives a command a client of the server that MILEPOST_URL and MILEPOST_KEY name, as its first argument."""
+
+    @wraps(command)
+    def call(*args: Any, **kwargs: Any) -> R:  # noqa: ANN401
+        client = Client(*settings(None, None))
+        try:
+            return command(client, *args, **kwargs)
+        finally:
+            client.close()
+
+    return call
+
+
+def console() -> Console:
+    # Made when it is needed, so that it writes to where stdout is then.
+    return Console(highlight=False)
+
+
+def print_json(value: BaseModel | dict[str, Any] | list[Any]) -> None:
+    """One line of JSON with what the server said."""
+    if isinstance(value, BaseModel):
+        click.echo(value.model_dump_json(exclude_unset=True))
+    else:
+        click.echo(json_format.dumps(value))
+
+
+def duration(ms: float | None) -> str:
+    """A duration for people: 850 ms, 12 s, 3 min 20 s, 2 h 5 min."""
+    if ms is None:
+        return "–"
+    if ms < 1_000:
+        return f"{ms:.0f} ms"
+    seconds = round(ms / 1_000)
+    smaller = "s"
+    for size, unit in reversed(_UNITS):
+        if seconds < size:
+            break
+        smaller = unit
+    if smaller == "s":
+        return f"{seconds} s"
+    sizes = [*_UNITS, (1, "s")]
+    place = next(i for i, (_, unit) in enumerate(sizes) if unit == smaller)
+    whole, rest = divmod(seconds, sizes[place][0])
+    below, below_unit = sizes[place + 1]
+    return f"{whole} {smaller} {rest // below} {below_unit}" if rest // below else f"{whole} {smaller}"
+
+
+def size(count: float | None) -> str:
+    """Bytes for people."""
+    if count is None:
+        return "–"
+    for limit, unit in _SIZES:
+        if count >= limit:
+            return f"{count / limit:.1f} {unit}"
+    return f"{count:.0f} B"
+
+
+def rate(per_s: float | None, unit: str | None) -> str:
+    return "–" if per_s is None else f"{per_s:,.1f} {unit or 'items'}/s"
+
+
+def percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f} %"
+
+
+def count(job: models.Job | models.StageProgress | models.WorkerProgress) -> str:
+    """Completed of total, and what did not go well."""
+    total = "?" if job.items_total is None else f"{job.items_total:,}"
+    parts = [f"{job.items_completed:,}/{total}"]
+    parts += [f"{job.items_failed:,} failed"] if job.items_failed else []
+    parts += [f"{job.items_skipped:,} skipped"] if job.items_skipped else []
+    return ", ".join(parts)
+
+
+def eta(job: models.Job) -> str:
+    """The time left with its range, or why it is not known."""
+    if job.eta_ms is None:
+        return "–" if job.eta_reason in (None, "finished") else (job.eta_reason or "").replace("_", " ")
+    if job.eta_low_ms is None or job.eta_high_ms is None:
+        return duration(job.eta_ms)
+    return f"{duration(job.eta_ms)} ({duration(job.eta_low_ms)} to {duration(job.eta_high_ms)})"
+
+
+def state(job: models.Job) -> Text:
+    """The state, and the liveness where it is not as it should be."""
+    words = [job.state]
+    if job.liveness not in (None, "on_time"):
+        words.append(str(job.liveness))
+    if job.rate_limited:
+        words.append("rate limited")
+    return Text(", ".join(words), style=next((_COLOURS[w] for w in reversed(words) if w in _COLOURS), ""))
+
+
+def moment(value: datetime | None) -> str:
+    return "–" if value is None else f"{value.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def table(*columns: str) -> Table:
+    made = Table(box=None, pad_edge=False, header_style="dim")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
