@@ -40,7 +40,8 @@ Many: TypeAlias = Annotated[list[T], Field(max_length=50), BeforeValidator(_each
 class Query(BaseModel):
     """No parameters."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    # Built at first use: a worker's cold start should not pay for lists that people read.
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, defer_build=True)
 
 
 class Page(Query):
@@ -102,4 +103,4 @@ def job(name: str) -> str:
         ) from None
 
 
-_name: TypeAdapter[str] = TypeAdapter(Name)
+_name: TypeAdapter[str] = TypeAdapter(Name, config=ConfigDict(defer_build=True))

@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from contextlib import closing
 from functools import cache
 from typing import Any
 
@@ -13,14 +14,14 @@ from functions import journal
 from functions.callers import Caller, KeyCaller
 from functions.refusals import Broken, FromDatabase, Refused, Unauthorized, Unavailable
 
+_TIMEOUT = {"timeout": httpx.Timeout(10, connect=3).as_dict()}
+_HEADERS = {"Content-Profile": "milepost", "Content-Type": "application/json", "Accept": "application/json"}
+
 # https://postgrest.org/en/v12/references/errors.html and https://www.postgresql.org/docs/17/errcodes-appendix.html
 _OUR_CODE = re.compile(r"[a-z][a-z0-9_]*")
 _AWAY = re.compile(r"PGRST00[0-3]|08...|53...|57014|57P0.")
-_MET_ANOTHER = (
-    "40001",
-    "40P01",
-    "55P03",
-)  # serialization, deadlock, lock: rolled back, nothing is left of it
+# Serialization, deadlock, lock: the transaction was rolled back, and nothing is left of it.
+_MET_ANOTHER = ("40001", "40P01", "55P03")
 _BAD_TOKEN = ("PGRST301", "PGRST302", "PGRST303")
 
 
@@ -63,28 +64,38 @@ def _setting(*names: str) -> str:
     raise Broken("a setting is missing from the environment", expected=" or ".join(names))
 
 
+# Without httpx.Client: its redirects, cookies and URL joining would take longer than all else done here.
 @cache
-def client() -> httpx.Client:
-    return httpx.Client(
-        base_url=_setting("SUPABASE_URL").rstrip("/") + "/rest/v1/rpc/",
-        headers={
-            "Content-Profile": "milepost",
-            "Content-Type": "application/json",
-            "Accept": "application/json",
-        },
-        timeout=httpx.Timeout(10, connect=3),
-        limits=httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=60),
-        trust_env=False,
-    )
+def connections() -> httpx.HTTPTransport:
+    """The process's connections to PostgREST, kept open between requests."""
+    limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=60)
+    return httpx.HTTPTransport(limits=limits, trust_env=False)
+
+
+@cache
+def address(rpc: str) -> httpx.URL:
+    return httpx.URL(f"{_setting('SUPABASE_URL').rstrip('/')}/rest/v1/rpc/{rpc}")
 
 
 def _post(rpc: str, args: Mapping[str, Any] | bytes, headers: Mapping[str, str]) -> httpx.Response:
     content = args if isinstance(args, bytes) else json.dumps(args).encode()
-    headers = {**headers, "X-Correlation-Id": journal.correlation_id.get()}
+    response = _send(rpc, content, headers)
+    if not response.is_success and _error(response).get("code") in _MET_ANOTHER:
+        response = _send(rpc, content, headers)
+    return response
+
+
+def _send(rpc: str, content: bytes, headers: Mapping[str, str]) -> httpx.Response:
+    request = httpx.Request(
+        "POST",
+        address(rpc),
+        headers={**_HEADERS, **headers, "X-Correlation-Id": journal.correlation_id.get()},
+        content=content,
+        extensions=_TIMEOUT,
+    )
     try:
-        response = client().post(rpc, content=content, headers=headers)
-        if not response.is_success and _error(response).get("code") in _MET_ANOTHER:
-            response = client().post(rpc, content=content, headers=headers)
+        with closing(connections().handle_request(request)) as response:
+            response.read()
     except httpx.TransportError as error:
         raise Unavailable("the database did not answer", rpc=rpc, error=repr(error)) from None
     return response

@@ -56,7 +56,8 @@ def retry_after_s(value: str | None, now: datetime) -> float | None:
     return min(max(seconds, 0.0), MAX_RETRY_AFTER_S) if math.isfinite(seconds) else None
 
 
-def _error(response: httpx.Response) -> ApiError:
+def error_of(response: httpx.Response) -> ApiError:
+    """The exception that an answer without success becomes."""
     status = response.status_code
     try:
         body = models.ErrorBody.model_validate_json(response.content)
@@ -102,7 +103,7 @@ class Client:
 
     def _read(self, answer: type[Answer], response: httpx.Response) -> Answer:
         if not response.is_success:
-            raise _error(response)
+            raise error_of(response)
         try:
             return answer.model_validate_json(response.content)
         except ValidationError as error:
@@ -133,9 +134,9 @@ class Client:
         try:
             answer = models.CheckpointsAnswer.model_validate_json(response.content)
         except ValidationError:
-            raise _error(response) from None
+            raise error_of(response) from None
         if not answer.errors:  # no entry, or none that could be read
-            raise _error(response)
+            raise error_of(response)
         return answer
 
     def jobs(self, **filters: str | int | None) -> models.JobList:

@@ -1,7 +1,7 @@
 """Simulated rhythms of batch jobs, healthy and broken.
 
-A family draws the habits of one kind of job from `kind` (usual gap, usual step, tails) and one run with these habits
-from `run`. Times are active seconds: a pause is not in them. Everything is reproducible from the two seeds.
+A family draws the habits of one kind of job from `kind` (usual gap, usual step, tails) and one run with these
+habits from `run`. Times are active seconds: a pause is not in them. The two seeds reproduce everything.
 """
 
 from __future__ import annotations
@@ -17,12 +17,16 @@ HEARTBEAT_S = 10.0
 
 @dataclass
 class Trace:
-    """What Milepost hears of one run: the i-th contact was at `active_s[i]` with `done[i]` settled items."""
+    """What Milepost hears of one run: contact i was at `active_s[i]` with `done[i]` settled items.
+
+    `broken_at_s` is None for a healthy run; `silent_in_the_end` says that no progress follows the last contact.
+    """
 
     active_s: list[float] = field(default_factory=list)
     done: list[float] = field(default_factory=list)
     event: list[str] = field(default_factory=list)
     broken_at_s: float | None = None
+    silent_in_the_end: bool = False
 
     @property
     def now_s(self) -> float:
@@ -101,7 +105,7 @@ def every_five_minutes(kind: Random, run: Random) -> Trace:
 
 
 def bursty(kind: Random, run: Random) -> Trace:
-    """Five to fifty quick checkpoints, then a rest that is twenty to three hundred times as long as their gaps."""
+    """Five to fifty quick checkpoints, then a rest twenty to three hundred times as long as their gaps."""
     trace = started(kind, run)
     gap_s, rest, size = between(kind, 0.05, 2.0), between(kind, 20, 300), between(kind, 5, 50)
     while len(trace.done) < 1200:
@@ -111,7 +115,7 @@ def bursty(kind: Random, run: Random) -> Trace:
 
 
 def heavy_tailed(kind: Random, run: Random) -> Trace:
-    """Items whose durations differ by orders of magnitude: lognormal with sigma 1.2 to 1.8, or Pareto with 1.5 to 2.5."""
+    """Items of very different durations: lognormal with sigma 1.2 to 1.8, or Pareto with 1.5 to 2.5."""
     trace = started(kind, run)
     gap_s, pareto = between(kind, 0.3, 20.0), kind.random() < 0.5
     tail = kind.uniform(1.5, 2.5) if pareto else kind.uniform(1.2, 1.8)
@@ -121,7 +125,7 @@ def heavy_tailed(kind: Random, run: Random) -> Trace:
 
 
 def twenty_a_second(kind: Random, run: Random) -> Trace:
-    """Twenty checkpoints a second, and about every two minutes a rest of 20 to 90 s (a compaction, a commit)."""
+    """Twenty checkpoints a second, and about every two minutes a rest of 20 to 90 s, such as a commit."""
     trace = started(kind, run)
     rest_s, count = between(kind, 20.0, 90.0), round(between(kind, 1000, 3000))
     for _ in range(3):
@@ -155,7 +159,7 @@ def paused_for_hours(kind: Random, run: Random) -> Trace:
 
 
 def network_cut(kind: Random, run: Random) -> Trace:
-    """Cut off for 30 s, and up to 15 s more until the worker tries again; what it held back then comes at once."""
+    """Cut off for 30 s, and up to 15 s until the worker tries again; what it held back comes at once."""
     trace = started(kind, run)
     gap_s, sigma = between(kind, 0.1, 10.0), kind.uniform(0.02, 0.4)
     for _ in range(3):
@@ -192,7 +196,7 @@ def staged(kind: Random, run: Random) -> Trace:
 
 
 def failed_items_again(kind: Random, run: Random) -> Trace:
-    """After the first pass, forty failed items are tried again: each is unsettled first, so the count dips by one."""
+    """In the end forty failed items are tried again: each is unsettled first, so the count dips by one."""
     trace = started(kind, run)
     gap_s = between(kind, 0.5, 20.0)
     steps(trace, run, gap_s, 0.2, 10, 300)
@@ -204,7 +208,7 @@ def failed_items_again(kind: Random, run: Random) -> Trace:
 
 
 def stragglers(kind: Random, run: Random) -> Trace:
-    """Thirty-two lanes; towards the end one after the other is done, and the last items take five times as long."""
+    """Thirty-two lanes; one after the other is done, and the last items take five times as long."""
     trace = started(kind, run)
     gap_s, lanes = between(kind, 0.5, 10.0), 32
     steps(trace, run, gap_s, 0.2, lanes * 4, 300)
@@ -218,7 +222,7 @@ def stragglers(kind: Random, run: Random) -> Trace:
 
 
 def skips_on_resume(kind: Random, run: Random) -> Trace:
-    """Skips a million items that an earlier run settled, in one or two checkpoints, then works at its usual pace."""
+    """Skips a million items that an earlier run settled, in one or two checkpoints, then works as usual."""
     trace = started(kind, run)
     if kind.random() < 0.5:
         trace.contact(between(run, 0.1, 5.0), 500_000)
@@ -250,6 +254,7 @@ def _cut(trace: Trace, run: Random) -> Trace:
     keep = run.randrange(len(trace.done) // 2, len(trace.done))
     broken = Trace(trace.active_s[:keep], trace.done[:keep], trace.event[:keep])
     broken.broken_at_s = broken.now_s
+    broken.silent_in_the_end = True
     return broken
 
 
@@ -278,7 +283,7 @@ def killed(kind: Random, run: Random) -> Trace:
 
 def never_starts(kind: Random, run: Random) -> Trace:
     """Its heartbeat lives, and no item is ever settled."""
-    trace = Trace(broken_at_s=0.0)
+    trace = Trace(broken_at_s=0.0, silent_in_the_end=True)
     trace.contact(0.0)
     trace.quiet(600.0)
     return trace
@@ -287,6 +292,7 @@ def never_starts(kind: Random, run: Random) -> Trace:
 def crawls(kind: Random, run: Random) -> Trace:
     """Goes on with its checkpoints at a two-thousandth of its speed."""
     trace = _cut(slow(kind, run), run)
+    trace.silent_in_the_end = False
     for gap_s, rise in _last(trace, 100) * 4:
         trace.contact(gap_s, rise / 2000)
     return trace
@@ -295,6 +301,7 @@ def crawls(kind: Random, run: Random) -> Trace:
 def livelocks(kind: Random, run: Random) -> Trace:
     """Falls and climbs without ever passing its best, in rounds of five to fifty checkpoints."""
     trace = _cut(slow(kind, run), run)
+    trace.silent_in_the_end = False
     again = _last(trace, round(between(run, 5, 50)))
     lost = sum(rise for _, rise in again)
     for _ in range(3 + 500 // len(again)):

@@ -2,8 +2,8 @@
 
     python benchmarks/liveness/run.py [--seeds N] [--tuning]
 
-The adaptive rule is driven through the SQL functions of sql/schema/20_rhythm*.sql. Even seeds were used to choose its
-constants (`--tuning` shows these); odd ones were not looked at until they were chosen, and are what is reported.
+The adaptive rule is driven through the SQL functions of sql/schema/20_rhythm*.sql. Its constants were chosen on even
+seeds (`--tuning` shows these); odd ones were not looked at until then, and are what is reported.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ create role anon; create role authenticated; create role service_role;
 create schema milepost_private;
 """
 
-# One run through the functions that serve live jobs. The i-th alarm is the active second at which the job is stalled
-# (late, stalled by its kind's history) if nothing follows the i-th contact. As JSON, since arrays convert slowly.
+# One run through the functions that serve live jobs. The i-th alarm is the active second at which the job is late,
+# stalled, or stalled by its kind's history, if nothing follows the i-th contact. JSON, as arrays convert slowly.
 DRIVER = """
 create function pg_temp.drive(
   active_s float8[], done float8[], event text[], history milepost_private.kind_rhythm
@@ -47,7 +47,8 @@ begin
   for i in 1..cardinality(active_s) loop
     v_rhythm := milepost_private.rhythm_step(v_rhythm, active_s[i], done[i], event[i]);
     v_stalled_at[i] := active_s[i] + milepost_private.rhythm_stalls_in_s(v_rhythm, active_s[i], null, null);
-    v_with_history_at[i] := active_s[i] + milepost_private.rhythm_stalls_in_s(v_rhythm, active_s[i], null, history);
+    v_with_history_at[i] :=
+      active_s[i] + milepost_private.rhythm_stalls_in_s(v_rhythm, active_s[i], null, history);
     v_late_at[i] := greatest(
       v_stalled_at[i] - milepost_private.rhythm_threshold_s(v_rhythm, null, null) / 2,
       active_s[i]
@@ -82,7 +83,8 @@ begin
 end;
 $$;
 
-create function pg_temp.verdicts(calls int, rhythm milepost_private.rhythm) returns text language plpgsql as $$
+create function pg_temp.verdicts(calls int, rhythm milepost_private.rhythm)
+returns text language plpgsql as $$
 declare
   v_verdict milepost_private.liveness_verdict;
 begin
@@ -125,7 +127,7 @@ def ask(db: psycopg.Connection[Any], function: str, trace: Trace, history: str |
 
 
 def fixed(trace: Trace, limit_s: float) -> list[float]:
-    """The same for a fixed limit on the time since the count last changed, or since a start, resume, retry or stage."""
+    """When each contact's silence passes a fixed limit; a change of the count, or any event, ends a silence."""
     alarms, since, before = [], 0.0, 0.0
     for active_s, done, event in zip(trace.active_s, trace.done, trace.event, strict=True):
         if done != before or event != "checkpoint":
@@ -135,7 +137,7 @@ def fixed(trace: Trace, limit_s: float) -> list[float]:
 
 
 def phi_accrual(trace: Trace, phi: float = 8.0) -> list[float]:
-    """The same for exponential phi accrual over the fading mean of about a hundred gaps; 900 s before the first gap."""
+    """The same for exponential phi accrual over the mean of about a hundred gaps; 900 s before the first."""
     alarms, since, before, mean, gaps = [], 0.0, 0.0, 0.0, 0
     for active_s, done, event in zip(trace.active_s, trace.done, trace.event, strict=True):
         if event != "checkpoint":
@@ -151,9 +153,9 @@ def phi_accrual(trace: Trace, phi: float = 8.0) -> list[float]:
 def alarm(trace: Trace, silent: list[float], start_s: float) -> float | None:
     """The first moment from `start_s` on at which an alarm stands; None where each next contact came in time.
 
-    `silent[i]` is when contact i's silence is too long. A broken run is silent for ever after its last contact.
+    `silent[i]` is when contact i's silence is too long. A run that is silent in the end is so for ever.
     """
-    ends = [*trace.active_s[1:], trace.now_s if trace.broken_at_s is None else math.inf]
+    ends = [*trace.active_s[1:], math.inf if trace.silent_in_the_end else trace.now_s]
     for alarm_s, end_s in zip(silent, ends, strict=True):
         if alarm_s < end_s and start_s < end_s:
             return max(alarm_s, start_s)

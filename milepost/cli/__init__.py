@@ -1,4 +1,7 @@
-"""The command line: `milepost`. Exit codes: 0 done, 1 the job failed or the server refused, 2 usage, 3 not reachable."""
+"""The command line: `milepost`.
+
+Exit codes: 0 done, 1 the job failed or was canceled, or the server refused, 2 usage, 3 not reachable.
+"""
 
 import sys
 
@@ -9,7 +12,7 @@ except ImportError:
     sys.exit("milepost: the command line needs more packages. Install them: pip install 'milepost[cli]'")
 
 from milepost.cli import admin, jobs, stack, watch
-from milepost.cli.output import Failure
+from milepost.cli.output import failure
 from milepost.errors import MilepostError
 
 
@@ -20,7 +23,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except MilepostError as error:
-            raise Failure(error) from None
+            raise failure(error) from None
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,6 +1,7 @@
 """Jobs as they change: read from the API, again every second, and at once when Realtime hints at a change.
 
-The API's answer is the truth. A message only says that it is time to look again, so a lost one delays and never misleads.
+The API's answer is the truth. A message only says that it is time to look again: a lost one delays, and never
+misleads.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from typing import Self
 
 from milepost import models
 from milepost._client import Client
+from milepost._words import log
 
 ACTIVE = frozenset({"pending", "running", "pausing", "paused", "completing", "canceling", "retrying"})
 _EVENTS = (
@@ -29,50 +31,57 @@ _EVENTS = (
 class Hints:
     """Waits for a Realtime message on a topic, or for the next second, whichever comes first.
 
-    Realtime is used where SUPABASE_URL, SUPABASE_PUBLISHABLE_KEY and a user's token (as MILEPOST_KEY) are known;
-    a Milepost key opens no channel.
+    Realtime is used where SUPABASE_URL, SUPABASE_PUBLISHABLE_KEY and a user's token (as MILEPOST_KEY) are
+    known; a Milepost key opens no channel.
     """
 
-    def __init__(self, topic: str, poll_s: float = 1.0) -> None:
+    def __init__(self, topic: str | None, poll_s: float = 1.0) -> None:
         self._topic, self._poll_s = topic, poll_s
-        self._hinted, self._closed = threading.Event(), threading.Event()
+        self._hinted = threading.Event()
         self._thread: threading.Thread | None = None
+        self._close: Callable[[], object] | None = None
 
     def __enter__(self) -> Self:
         url, apikey = os.environ.get("SUPABASE_URL"), os.environ.get("SUPABASE_PUBLISHABLE_KEY")
         token = os.environ.get("MILEPOST_KEY", "")
-        if url and apikey and token and not token.startswith("mp_"):
+        topic = self._topic
+        if topic and url and apikey and token and not token.startswith("mp_"):
             self._thread = threading.Thread(
-                target=lambda: asyncio.run(self._listen(url, apikey, token)), daemon=True, name="milepost-hints"
+                target=lambda: asyncio.run(self._listen(topic, url, apikey, token)),
+                name="milepost-hints",
+                daemon=True,
             )
             self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._closed.set()
-        if self._thread is not None:
+        if self._close is not None and self._thread is not None:
+            self._close()
             self._thread.join(2)
 
     def wait(self) -> None:
         self._hinted.wait(self._poll_s)
         self._hinted.clear()
 
-    async def _listen(self, url: str, apikey: str, token: str) -> None:
+    async def _listen(self, topic: str, url: str, apikey: str, token: str) -> None:
         from realtime import AsyncRealtimeClient
+        from realtime.types import RealtimeChannelConfig
 
+        closed, loop = asyncio.Event(), asyncio.get_running_loop()
+        self._close = lambda: loop.call_soon_threadsafe(closed.set)
         client = AsyncRealtimeClient(f"{url.rstrip('/')}/realtime/v1", apikey)
         try:
             await client.connect()
             await client.set_auth(token)
-            channel = client.channel(self._topic, {"config": {"private": True}})  # type: ignore[typeddict-item]
+            config: RealtimeChannelConfig = {"broadcast": None, "presence": None, "private": True}
+            channel = client.channel(topic, {"config": config})
             for event in _EVENTS:
                 channel.on_broadcast(event, lambda _: self._hinted.set())
             await channel.subscribe()
-            while not self._closed.is_set():
-                await asyncio.sleep(0.1)
+            await closed.wait()
             await client.close()
-        except Exception:  # noqa: BLE001, S110 - polling goes on without hints, whatever is wrong with Realtime
-            pass
+        except Exception:  # noqa: BLE001 - polling goes on without hints, whatever is wrong with Realtime
+            log.debug("No hints from Realtime.", exc_info=True)
 
 
 def follow_job(client: Client, key: str) -> Iterator[list[models.Job]]:
@@ -89,17 +98,11 @@ def follow_job(client: Client, key: str) -> Iterator[list[models.Job]]:
 def follow_all(client: Client) -> Iterator[list[models.Job]]:
     """The active jobs, and those that ended while they were followed, for ever."""
     followed: dict[str, models.Job] = {}
-    while True:
-        jobs = client.jobs(limit=100).jobs
-        tenant = next((job.tenant_id for job in jobs if job.tenant_id), "")
-        with Hints(f"tenant:{tenant}") as hints:
-            for _ in range(1 if not tenant else 1_000_000):
-                for job in jobs:
-                    if job.state in ACTIVE or job.job_id in followed:
-                        followed[job.job_id] = job
-                yield list(followed.values())
-                hints.wait()
-                jobs = client.jobs(limit=100).jobs
-
-
-Follow = Callable[[Client], Iterator[list[models.Job]]]
+    jobs = client.jobs(limit=100).jobs
+    tenant = next((job.tenant_id for job in jobs), None)
+    with Hints(f"tenant:{tenant}" if tenant else None) as hints:
+        while True:
+            followed |= {job.job_id: job for job in jobs if job.state in ACTIVE or job.job_id in followed}
+            yield list(followed.values())
+            hints.wait()
+            jobs = client.jobs(limit=100).jobs

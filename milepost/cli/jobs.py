@@ -2,6 +2,7 @@
 
 import click
 from rich.markup import escape
+from rich.text import Text
 
 from milepost import models
 from milepost._client import Client
@@ -39,12 +40,12 @@ def show(client: Client, job: str, json: bool) -> None:
     found = client.job(job)
     if json:
         return print_json(found)
-    _show(found)
+    show_job(found)
 
 
-def _show(job: models.Job) -> None:
+def show_job(job: models.Job) -> None:
     console = output.console()
-    facts = {
+    facts: dict[str, str | Text] = {
         "job": escape(f"{job.name or job.job} ({job.job})"),
         "id": job.job_id,
         "state": output.state(job),

@@ -33,32 +33,44 @@ _COLOURS = {
     "poor": "red",
     "fair": "yellow",
 }
-_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
+_DURATIONS = ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s"))
 _SIZES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 as_json = click.option("--json", "json", is_flag=True, help="Print JSON.")
 
 
 class Failure(click.ClickException):
-    """A Milepost error on its way to the terminal."""
+    """A Milepost error on its way to the terminal: its message and its hint."""
+
+    exit_code = REFUSED
 
     def __init__(self, error: MilepostError) -> None:
         super().__init__(error.message)
-        self.hint = error.hint
-        self.exit_code = REFUSED
-        if isinstance(error, TransportError | Unavailable):
-            self.exit_code = NOT_REACHABLE
-        elif isinstance(error, ConfigurationError):
-            self.exit_code = USAGE
+        self._hint = error.hint
 
     def show(self, file: Any = None) -> None:  # noqa: ANN401 - click's own
         click.echo(f"Error: {self.message}", err=True)
-        if self.hint:
-            click.echo(self.hint, err=True)
+        if self._hint:
+            click.echo(self._hint, err=True)
+
+
+class Misconfigured(Failure):
+    exit_code = USAGE
+
+
+class NotReachable(Failure):
+    exit_code = NOT_REACHABLE
+
+
+def failure(error: MilepostError) -> Failure:
+    """The error as the command line ends with it."""
+    if isinstance(error, TransportError | Unavailable):
+        return NotReachable(error)
+    return (Misconfigured if isinstance(error, ConfigurationError) else Failure)(error)
 
 
 def with_client(command: Callable[..., R]) -> Callable[..., R]:
-    """Gives a command a client of the server that MILEPOST_URL and MILEPOST_KEY name, as its first argument."""
+    """Gives a command, as its first argument, a client of the server that MILEPOST_URL names."""
 
     @wraps(command)
     def call(*args: Any, **kwargs: Any) -> R:  # noqa: ANN401
@@ -87,28 +99,21 @@ def print_json(value: BaseModel | dict[str, Any] | list[Any]) -> None:
 def duration(ms: float | None) -> str:
     """A duration for people: 850 ms, 12 s, 3 min 20 s, 2 h 5 min."""
     if ms is None:
-        return "–"
+        return "-"
     if ms < 1_000:
         return f"{ms:.0f} ms"
     seconds = round(ms / 1_000)
-    smaller = "s"
-    for size, unit in reversed(_UNITS):
-        if seconds < size:
-            break
-        smaller = unit
-    if smaller == "s":
-        return f"{seconds} s"
-    sizes = [*_UNITS, (1, "s")]
-    place = next(i for i, (_, unit) in enumerate(sizes) if unit == smaller)
-    whole, rest = divmod(seconds, sizes[place][0])
-    below, below_unit = sizes[place + 1]
-    return f"{whole} {smaller} {rest // below} {below_unit}" if rest // below else f"{whole} {smaller}"
+    for size_s, unit, part_s, part_unit in _DURATIONS:
+        if seconds >= size_s:
+            whole, part = seconds // size_s, seconds % size_s // part_s
+            return f"{whole} {unit} {part} {part_unit}" if part else f"{whole} {unit}"
+    return f"{seconds} s"
 
 
 def size(count: float | None) -> str:
     """Bytes for people."""
     if count is None:
-        return "–"
+        return "-"
     for limit, unit in _SIZES:
         if count >= limit:
             return f"{count / limit:.1f} {unit}"
@@ -116,11 +121,11 @@ def size(count: float | None) -> str:
 
 
 def rate(per_s: float | None, unit: str | None) -> str:
-    return "–" if per_s is None else f"{per_s:,.1f} {unit or 'items'}/s"
+    return "-" if per_s is None else f"{per_s:,.1f} {unit or 'items'}/s"
 
 
 def percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1f} %"
+    return "-" if value is None else f"{value:.1f} %"
 
 
 def count(job: models.Job | models.StageProgress | models.WorkerProgress) -> str:
@@ -135,7 +140,7 @@ def count(job: models.Job | models.StageProgress | models.WorkerProgress) -> str
 def eta(job: models.Job) -> str:
     """The time left with its range, or why it is not known."""
     if job.eta_ms is None:
-        return "–" if job.eta_reason in (None, "finished") else (job.eta_reason or "").replace("_", " ")
+        return "-" if job.eta_reason in (None, "finished") else (job.eta_reason or "").replace("_", " ")
     if job.eta_low_ms is None or job.eta_high_ms is None:
         return duration(job.eta_ms)
     return f"{duration(job.eta_ms)} ({duration(job.eta_low_ms)} to {duration(job.eta_high_ms)})"
@@ -143,16 +148,16 @@ def eta(job: models.Job) -> str:
 
 def state(job: models.Job) -> Text:
     """The state, and the liveness where it is not as it should be."""
-    words = [job.state]
+    words: list[str] = [job.state]
     if job.liveness not in (None, "on_time"):
-        words.append(str(job.liveness))
+        words.append(job.liveness or "")
     if job.rate_limited:
         words.append("rate limited")
     return Text(", ".join(words), style=next((_COLOURS[w] for w in reversed(words) if w in _COLOURS), ""))
 
 
 def moment(value: datetime | None) -> str:
-    return "–" if value is None else f"{value.astimezone():%Y-%m-%d %H:%M:%S}"
+    return "-" if value is None else f"{value.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def table(*columns: str) -> Table:

@@ -4,6 +4,7 @@
     /realtime/v1/...                    the Realtime stand-in, in this process
     /auth/v1/user, .well-known/jwks     what a JWT issued here says: no GoTrue, nobody can sign in
     /v1, /health, /metrics, ...         the functions
+    /config.json                        where all of this is, for the page
     everything else                     files of public/
 
 Answers are passed on chunk by chunk as they come, so that server-sent events flow.
@@ -85,6 +86,7 @@ class Gateway:
         for path in FUNCTION_PATHS:
             app.router.add_route("*", f"/{path}", self._function)
             app.router.add_route("*", f"/{path}/{{rest:.*}}", self._function)
+        app.router.add_get("/config.json", self._page_config)
         app.router.add_get("/{path:.*}", self._file)
 
     async def _hold_session(self, app: web.Application) -> AsyncIterator[None]:
@@ -146,6 +148,16 @@ class Gateway:
     async def _jwks(self, request: web.Request) -> web.Response:
         """No public keys: tokens here are signed with the shared secret."""
         return web.json_response({"keys": []})
+
+    async def _page_config(self, request: web.Request) -> web.Response:
+        """What public/config.json says where the page is deployed: here it is all on this one port."""
+        origin = str(request.url.origin())
+        body = {
+            "supabase_url": origin,
+            "publishable_key": self._swap.publishable_key,
+            "api_url": origin,
+        }
+        return web.json_response(body, headers={"Cache-Control": "no-cache"})
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
         path = (self._public / (request.match_info["path"] or "index.html")).resolve()

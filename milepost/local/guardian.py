@@ -1,9 +1,10 @@
 """Sees to it that nothing outlives the local stack, however the stack ends.
 
-The guardian is a small process of its own that leads the process group of all that the stack starts, and owns
-the temporary directory. It listens to a pipe from its parent, which names each process started. When the parent
-closes the pipe, or dies and the kernel closes it, the guardian interrupts these, kills what is left of the group,
-and removes the directory. So a clean stop and a `kill -9` take the same path, wherever there are process groups.
+The guardian is a small process of its own that leads the process group of all that the stack starts, and
+owns the temporary directory. It reads a pipe from its parent, on which each process started is named. When
+the pipe ends, because the parent closed it or died, the guardian interrupts these, kills what is left of
+the group, and removes the directory. So a clean stop and a `kill -9` take one path, wherever there are
+process groups.
 """
 
 import os
@@ -99,8 +100,8 @@ def _group_is_gone(group: int, within_s: float) -> bool:
 
 
 def _stop(group: int, pids: list[int]) -> None:
-    # Each is told once and tells its own children. The whole group would not do: gunicorn's workers hang when the
-    # signal and their master's word come at the same moment.
+    # Each is told once and tells its own children: gunicorn's workers may hang when a signal to the whole
+    # group and their master's word come at the same moment.
     for pid in pids:
         with suppress(ProcessLookupError):
             if os.getpgid(pid) == group:  # else the number belongs to somebody else by now

@@ -63,6 +63,7 @@ class KeySwap:
     """What each API key stands for."""
 
     def __init__(self, keys: Keys) -> None:
+        self.publishable_key = keys.publishable_key
         self._secret = keys.jwt_secret
         now = int(time.time())
         self._tokens = {

@@ -92,6 +92,7 @@ class Stack:
         self._guardian: Guardian | None = None
         self._realtime: Realtime | None = None
         self._runner: web.AppRunner | None = None
+        self._site: web.SockSite | None = None
 
     async def __aenter__(self) -> "Stack":
         try:
@@ -140,12 +141,15 @@ class Stack:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._realtime is not None:
             await self._realtime.close()
+        # Nobody new comes in, but what the functions are asking is still answered, or they would wait for it.
+        if self._site is not None:
+            await self._site.stop()
+        if self._guardian is not None:
+            await asyncio.to_thread(self._guardian.close)
         if self._runner is not None:
             await self._runner.cleanup()
         if self._listener is not None:
             self._listener.close()
-        if self._guardian is not None:
-            await asyncio.to_thread(self._guardian.close)
         if self._lock is not None:
             self._lock.close()
 
@@ -216,7 +220,8 @@ class Stack:
         # A client that hangs up ends the request behind the gateway as well.
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.2)
         await self._runner.setup()
-        await web.SockSite(self._runner, listener).start()
+        self._site = web.SockSite(self._runner, listener)
+        await self._site.start()
 
     def _make_tenant(self) -> None:
         """On the first start: a tenant, its keys, and a user who may do everything in it."""

@@ -3,14 +3,17 @@
 -- key_by_hash: the usable key with this hash, or nothing.
 create or replace function milepost_private.key_by_hash(key_hash text)
 returns milepost_private.keys
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return (
   select k from milepost_private.keys k
   where k.key_hash = key_by_hash.key_hash
     and k.revoked_at is null
-    and (k.expires_at is null or k.expires_at > now());
+    and (k.expires_at is null or k.expires_at > now()));
+end;
 $$;
 comment on function milepost_private.key_by_hash(text) is 'The key with this sha256, unless it is revoked or expired.';
 revoke execute on function milepost_private.key_by_hash(text) from public, anon, authenticated;
@@ -19,15 +22,18 @@ grant execute on function milepost_private.key_by_hash(text) to service_role;
 -- my_tenants: what every policy asks. A definer, since the caller may read neither keys nor others' memberships.
 create or replace function milepost_private.my_tenants()
 returns setof uuid
-language sql
+language plpgsql
 stable
 security definer
 set search_path = ''
 as $$
+begin
+  return query
   select m.tenant_id from milepost.members m where m.user_id = auth.uid()
   union all
   select k.tenant_id from milepost_private.key_by_hash(nullif(current_setting('milepost.key_hash', true), '')) k
   where k.tenant_id is not null and k.scope in ('worker', 'operator');
+end;
 $$;
 comment on function milepost_private.my_tenants() is
 'Tenants that the caller may read: a user''s memberships, or the tenant of the Milepost key that call_with_key entered with.';
@@ -37,12 +43,13 @@ grant execute on function milepost_private.my_tenants() to authenticated, servic
 -- may_control: may the caller pause, resume, cancel, retry this job?
 create or replace function milepost_private.may_control(tenant_id uuid, owner_id uuid)
 returns boolean
-language sql
+language plpgsql
 stable
 security definer
 set search_path = ''
 as $$
-  select exists (
+begin
+  return exists (
     select from milepost.members m
     where m.user_id = auth.uid() and m.tenant_id = may_control.tenant_id
       and (m.role in ('operator', 'admin') or m.user_id = may_control.owner_id)
@@ -50,6 +57,7 @@ as $$
     select from milepost_private.key_by_hash(nullif(current_setting('milepost.key_hash', true), '')) k
     where k.tenant_id = may_control.tenant_id and k.scope = 'operator'
   );
+end;
 $$;
 comment on function milepost_private.may_control(uuid, uuid) is
 'Whether the caller may control a job of this tenant and owner: operators, admins, operator keys, and members who own it.';
@@ -59,17 +67,19 @@ grant execute on function milepost_private.may_control(uuid, uuid) to authentica
 -- actor: the caller's name in events: user:<id>, key:<id> or system.
 create or replace function milepost_private.actor()
 returns text
-language sql
+language plpgsql
 stable
 security definer
 set search_path = ''
 as $$
-  select coalesce(
+begin
+  return coalesce(
     'user:' || auth.uid(),
     (select 'key:' || k.key_id
      from milepost_private.key_by_hash(nullif(current_setting('milepost.key_hash', true), '')) k
      where k.key_id is not null),
     'system');
+end;
 $$;
 comment on function milepost_private.actor() is 'Who is calling, as events name it: user:<id>, key:<id> or system.';
 revoke execute on function milepost_private.actor() from public, anon, authenticated;

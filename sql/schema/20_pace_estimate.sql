@@ -21,7 +21,8 @@ declare
   v_trust     float8;
   v_growth    float8;
   v_share     float8;
-  v_slope     float8;
+  v_so_far    float8;
+  v_lately    float8;
   v_prior     milepost_private.estimate;
   v_prior_var float8;
   v_weight    float8;
@@ -49,11 +50,15 @@ begin
     v_high := 0.15 + 0.52 * abs(v_recent) + 0.86 / sqrt(pace.moves);
 
     -- Where runs of this kind spend their time unevenly, neither cost so far is the cost to come.
-    if history.shape is not null and fraction > 0 and fraction < 1 then
+    if history.shape is not null and fraction > 1e-9 and fraction < 1 then
       v_share := milepost_private.pace_share(history.shape, fraction);
-      v_slope := (v_share - milepost_private.pace_share(history.shape, fraction - 0.1)) / least(fraction, 0.1);
+      v_so_far := v_share / fraction;
+      v_lately := case
+        when fraction > 0.1 then 10 * (v_share - milepost_private.pace_share(history.shape, fraction - 0.1))
+        else v_so_far
+      end;
       v_said.remaining_s := v_said.remaining_s * (1 - v_share) / (1 - fraction)
-        / ((v_share / fraction) ^ (1 - v_trust) * v_slope ^ v_trust);
+        / (least(greatest(v_so_far, 0.1), 10) ^ (1 - v_trust) * least(greatest(v_lately, 0.1), 10) ^ v_trust);
     end if;
 
     -- Counted down for the usual gap; beyond it a silence is expected to last on.
@@ -63,7 +68,7 @@ begin
       0.001
     );
     v_high := v_high + 1.5 * least(pace.gap_s / v_said.remaining_s, 2);
-  elsif fraction > 0 and fraction < 1 and active_s > 0 then
+  elsif fraction > 1e-9 and fraction < 1 and active_s > 0 then
     v_share := milepost_private.pace_share(history.shape, fraction);
     v_said.remaining_s := greatest(active_s * (1 - v_share) / v_share, 0.001);
     v_low := 0.7;
@@ -71,7 +76,7 @@ begin
   end if;
 
   if history.runs > 0 then
-    v_prior := milepost_private.pace_prior(history, active_s, pace.work + remaining, fraction);
+    v_prior := milepost_private.pace_prior(history, active_s, coalesce(pace.work, 0) + remaining, fraction);
     -- 2.56 standard deviations lie between the tenth and the ninetieth percentile.
     v_prior_var := (ln(v_prior.high_s / v_prior.low_s) / 2.56) ^ 2;
     if v_said.remaining_s is null then
@@ -87,7 +92,7 @@ begin
   end if;
 
   -- Split-conformal: how wrong the kind's earlier predictions were at this tenth of progress.
-  v_tenth := 1 + floor(10 * least(greatest(fraction, 0), 0.99))::int;
+  v_tenth := case when fraction is not null then 1 + floor(10 * least(greatest(fraction, 0), 0.99)) end;
   if history.residual_low[v_tenth] is not null then
     v_weight := history.runs / (history.runs + 5.0);
     v_low := v_low + v_weight * (greatest(-history.residual_low[v_tenth], 0) - v_low);

@@ -26,7 +26,7 @@ begin
   v_var := greatest(v_var * (1 + 1.0::float8 / history.runs), 0.01);
   active_s := greatest(active_s, 0);
 
-  if fraction > 0 and history.shape is not null then
+  if fraction > 1e-9 and history.shape is not null then
     v_median := exp(v_ln_total) * (1 - milepost_private.pace_share(history.shape, fraction));
     v_width := exp(1.28 * sqrt(v_var));
     return row(v_median, v_median / v_width, v_median * v_width);

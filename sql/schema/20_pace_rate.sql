@@ -2,13 +2,15 @@
 -- Silence beyond the usual gap is time without work, so the rate of a job that hangs sinks towards 0.
 create or replace function milepost_private.pace_rate(pace milepost_private.pace, active_s float8)
 returns float8
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select case when (pace).work > 0 then
+begin
+  return case when (pace).work > 0 then
     (pace).recent_work / greatest((pace).recent_s + greatest(active_s - (pace).moved_s - (pace).gap_s, 0), 0.001)
   end;
+end;
 $$;
 
 comment on function milepost_private.pace_rate(milepost_private.pace, float8) is

@@ -11,10 +11,10 @@ immutable
 set search_path = ''
 as $$
 declare
-  v_moved float8;
-  v_took  float8;
-  v_keep  float8;
-  v_cost  float8;
+  v_moved  float8;
+  v_took   float8;
+  v_keep   float8;
+  v_cost   float8;
   v_growth float8;
 begin
   if pace is null then
@@ -22,16 +22,18 @@ begin
     pace := row(case when active_s > 0 then 0 else done end, done + remaining, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
   end if;
 
+  done := coalesce(done, pace.done);
   v_moved := done - pace.done;
   pace.done := done;
 
   -- GUARD: no advance. After a fall the same items are work again: their cost counts, their number does not go back.
-  if v_moved is null or v_moved <= 0 then
+  if v_moved <= 0 then
     pace.total := coalesce(pace.total, done + remaining);
     return pace;
   end if;
 
-  active_s := greatest(active_s, pace.moved_s);
+  -- Less than a microsecond is no time.
+  active_s := case when active_s > pace.moved_s + 1e-6 then active_s else pace.moved_s end;
   v_took := active_s - pace.moved_s;
   v_cost := v_took / v_moved;
 
@@ -49,7 +51,8 @@ begin
   pace.recent_work := pace.recent_work * v_keep + v_moved;
   pace.recent_s := pace.recent_s * v_keep + v_took;
   -- A total corrected all at once is no growth that goes on: it counts for no more than the items done meanwhile.
-  v_growth := coalesce(greatest(least(done + remaining - pace.total, v_moved), -2 * v_moved), 0);
+  v_growth := coalesce(done + remaining - pace.total, 0);
+  v_growth := greatest(least(v_growth, v_moved), -2 * v_moved);
   pace.growth := pace.growth + v_growth;
   pace.recent_growth := pace.recent_growth * v_keep + v_growth;
   pace.total := coalesce(done + remaining, pace.total);

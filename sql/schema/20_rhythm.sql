@@ -1,12 +1,13 @@
 -- Liveness by progress: what is remembered of a job's rhythm, of its kind's, and the verdict drawn from both.
--- The rule is told in docs/liveness.md. All state is of fixed size; clocks are active seconds, which stand still while a job is paused.
+-- The rule is told in docs/liveness.md. All state is of fixed size; clocks are active seconds, which stand still
+-- while a job is paused.
 do $$
 begin
   if to_regtype('milepost_private.rhythm') is null then
     create type milepost_private.rhythm as (
       seen_s        float8,   -- active clock at the last contact
       contact_gap_s float8,   -- longest recent time between contacts
-      risen_s       float8,   -- active clock at the last counted rise, fall, resume, retry or stage: silence begins here
+      risen_s       float8,   -- active clock at the last counted rise, fall, resume, retry or stage, where silence begins
       base          float8,   -- settled items at that moment
       high          float8,   -- most settled items ever
       high_s        float8,   -- active clock when that was reached

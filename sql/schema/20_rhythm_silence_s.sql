@@ -1,22 +1,25 @@
 -- rhythm_silence_s: for how many active seconds a job has made no progress.
--- Once the count has fallen so often without a new high, climbing is no progress: silence is then counted from that high.
+-- Once the count has fallen so often without a new high, climbing is no progress: silence is then counted from that
+-- high.
 create or replace function milepost_private.rhythm_silence_s(
   rhythm   milepost_private.rhythm,        -- null = never heard from
   active_s float8,
   history  milepost_private.kind_rhythm    -- null = no earlier run
 )
 returns float8
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select greatest(
+begin
+  return greatest(
     active_s - case
       when rhythm.falls + rhythm.retries >= greatest(4, 1 + history.falls) then rhythm.high_s
       else coalesce(rhythm.risen_s, 0)
     end,
     0
   );
+end;
 $$;
 
 comment on function milepost_private.rhythm_silence_s(milepost_private.rhythm, float8, milepost_private.kind_rhythm) is

@@ -1,5 +1,6 @@
 -- rhythm_step: what a job's rhythm is after one more contact.
--- A rise counts when it is at least 0.15 of a usual step; smaller ones add up, so that a crawl is silence and a slow-down is not.
+-- A rise counts when it is at least 0.15 of a usual step; smaller ones add up, so that a crawl is silence and a
+-- slow-down is not.
 create or replace function milepost_private.rhythm_step(
   rhythm   milepost_private.rhythm,   -- null = the job's start
   active_s float8,                    -- the job's active clock; one that goes back is taken to stand still

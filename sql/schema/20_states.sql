@@ -62,11 +62,13 @@ on conflict do nothing;
 -- is_terminal: has the job ended?
 create or replace function milepost_private.is_terminal(state text)
 returns boolean
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select is_terminal.state in ('completed', 'canceled', 'failed');
+begin
+  return is_terminal.state in ('completed', 'canceled', 'failed');
+end;
 $$;
 comment on function milepost_private.is_terminal(text) is 'Whether a job in this state has ended.';
 revoke execute on function milepost_private.is_terminal(text) from public, anon, authenticated;

@@ -25,6 +25,9 @@ create table if not exists milepost.lanes (
   rate_limited_seq   bigint not null default -1,
   deadline_seq       bigint not null default -1,
   metadata_seq       bigint not null default -1,
+  kind_seq           bigint not null default -1,
+  name_seq           bigint not null default -1,
+  unit_seq           bigint not null default -1,
   cursor             jsonb,
   cursor_seq         bigint not null default -1,
   cursor_at          timestamptz,
@@ -66,6 +69,9 @@ comment on column milepost.lanes.message_seq is 'The seq of its last message.';
 comment on column milepost.lanes.rate_limited_seq is 'The seq that said rate_limited_until.';
 comment on column milepost.lanes.deadline_seq is 'The seq that said processing_deadline_ms.';
 comment on column milepost.lanes.metadata_seq is 'The seq that said metadata.';
+comment on column milepost.lanes.kind_seq is 'The seq that said kind.';
+comment on column milepost.lanes.name_seq is 'The seq that said name.';
+comment on column milepost.lanes.unit_seq is 'The seq that said unit.';
 comment on column milepost.lanes.cursor is 'Its own JSON from which work can resume.';
 comment on column milepost.lanes.cursor_seq is 'The seq that said the cursor.';
 comment on column milepost.lanes.cursor_at is 'When the cursor arrived.';

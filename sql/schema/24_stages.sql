@@ -27,7 +27,7 @@ comment on column milepost.stages.tenant_id is 'The tenant it belongs to.';
 comment on column milepost.stages.job_id is 'The job.';
 comment on column milepost.stages.name is 'Its name, unique in the job.';
 comment on column milepost.stages.position is 'Its place in the job, from 1.';
-comment on column milepost.stages.weight is 'Its share of the job''s percent, beside the other stages'' weights.';
+comment on column milepost.stages.weight is 'Its share of the job''s percent, beside the other stages'' weights: the greatest that the lanes said last, else what was given.';
 comment on column milepost.stages.state is 'Its state.';
 comment on column milepost.stages.items_total is 'Its total: the greatest that the lanes said last, else what was given. Null is unknown.';
 comment on column milepost.stages.items_total_given is 'The total given at creation; stands until a lane says one.';
@@ -68,6 +68,8 @@ create table if not exists milepost_private.stage_lanes (
   canceled_seq    bigint not null default -1,
   items_total     bigint,
   total_seq       bigint not null default -1,
+  weight          double precision,
+  weight_seq      bigint not null default -1,
   cursor_seq      bigint not null default -1,
   cursor_completed bigint not null default 0,
   cursor_failed   bigint not null default 0,

@@ -1,12 +1,14 @@
 -- percent: 100 * (completed + skipped) / total, cut (not rounded) to four places, so that 100 means all.
 create or replace function milepost_private.percent(completed numeric, skipped numeric, total numeric)
 returns double precision
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select case when total > 0 then trunc(100 * (completed + skipped) / total, 4)::double precision
+begin
+  return case when total > 0 then trunc(100 * (completed + skipped) / total, 4)::double precision
               when total = 0 then 100 end;
+end;
 $$;
 comment on function milepost_private.percent(numeric, numeric, numeric) is
 '100 * (completed + skipped) / total; null while the total is unknown; 100 where there is nothing to do.';

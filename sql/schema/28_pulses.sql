@@ -34,11 +34,13 @@ create or replace function milepost_private.active_clock(
   active_s double precision, active_at timestamptz, running boolean, at timestamptz
 )
 returns double precision
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select active_s + case when running then greatest(extract(epoch from at - active_at)::double precision, 0) else 0 end;
+begin
+  return active_s + case when running then greatest(extract(epoch from at - active_at)::double precision, 0) else 0 end;
+end;
 $$;
 comment on function milepost_private.active_clock(double precision, timestamptz, boolean, timestamptz) is
 'Seconds of work at the given time: the clock stands still while running is false.';

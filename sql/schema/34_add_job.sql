@@ -1,12 +1,15 @@
 -- add_job: a new row for a key that has none. Returns nothing where another request was first.
 create or replace function milepost_private.add_job(tenant_id uuid, job jsonb, at timestamptz)
 returns uuid
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
+declare
+  v_job_id uuid;
+begin
   with added as (
-    insert into milepost.jobs (tenant_id, key, kind, name, unit, owner_id, priority, max_attempts, items_total,
+    insert into milepost.jobs as n (tenant_id, key, kind, name, unit, owner_id, priority, max_attempts, items_total,
       items_total_given, workers_expected, stall_after_ms, processing_deadline_ms, retry_backoff_ms, metadata,
       created_at, run_after, state_changed_at)
     select add_job.tenant_id, r.job, coalesce(r.kind, 'default'), coalesce(r.name, r.job), coalesce(r.unit, 'items'), r.owner_id,
@@ -17,7 +20,7 @@ as $$
       max_attempts int, items_total bigint, workers_expected int, stall_after_ms bigint, processing_deadline_ms bigint,
       retry_backoff_ms bigint, metadata jsonb, run_after timestamptz)
     on conflict on constraint job_key_is_unique_in_its_tenant do nothing
-    returning job_id, tenant_id
+    returning n.job_id, n.tenant_id
   ), pulse as (
     insert into milepost_private.pulses (job_id, tenant_id, active_at)
     select a.job_id, a.tenant_id, add_job.at from added a
@@ -29,7 +32,9 @@ as $$
     from added a, jsonb_array_elements(nullif(add_job.job -> 'stages', 'null')) with ordinality as s (value, n)
     on conflict do nothing
   )
-  select a.job_id from added a;
+  select a.job_id into v_job_id from added a;
+  return v_job_id;
+end;
 $$;
 comment on function milepost_private.add_job(uuid, jsonb, timestamptz) is
 'Inserts a job with its pulse and stages from a body of POST /v1/jobs; null if the key exists.';

@@ -1,16 +1,18 @@
 -- stage_json, lane_json: a stage and a lane as the API shows them.
 create or replace function milepost_private.stage_json(s milepost.stages)
 returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select jsonb_build_object(
+begin
+  return jsonb_build_object(
     'name', s.name, 'position', s.position, 'state', s.state, 'weight', s.weight,
     'items_total', s.items_total, 'items_completed', s.items_completed, 'items_failed', s.items_failed,
     'items_skipped', s.items_skipped, 'items_canceled', s.items_canceled, 'bytes_processed', s.bytes_processed,
     'percent_complete', milepost_private.stage_percent(s),
     'started_at', milepost_private.iso(s.started_at), 'finished_at', milepost_private.iso(s.finished_at));
+end;
 $$;
 comment on function milepost_private.stage_json(milepost.stages) is 'A stage as the API shows it.';
 revoke execute on function milepost_private.stage_json(milepost.stages) from public, anon, authenticated;
@@ -18,11 +20,12 @@ grant execute on function milepost_private.stage_json(milepost.stages) to authen
 
 create or replace function milepost_private.lane_json(l milepost.lanes)
 returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select jsonb_build_object(
+begin
+  return jsonb_build_object(
     'worker', l.worker, 'attempt', l.attempt, 'seq', l.seq, 'state', l.state,
     'items_total', l.items_total, 'worker_items_total', l.worker_items_total, 'items_completed', l.items_completed,
     'items_failed', l.items_failed, 'items_skipped', l.items_skipped, 'items_canceled', l.items_canceled,
@@ -32,6 +35,7 @@ as $$
       / extract(epoch from l.last_checkpoint_at - l.first_checkpoint_at)::double precision end,
     'last_checkpoint_at', milepost_private.iso(l.last_checkpoint_at),
     'last_progress_at', milepost_private.iso(l.last_progress_at), 'cursor', l.cursor);
+end;
 $$;
 comment on function milepost_private.lane_json(milepost.lanes) is 'A lane as the API shows it.';
 revoke execute on function milepost_private.lane_json(milepost.lanes) from public, anon, authenticated;

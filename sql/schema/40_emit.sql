@@ -8,10 +8,14 @@ comment on type milepost_private.event_draft is 'An event before it has its vers
 
 create or replace function milepost_private.emit(drafts milepost_private.event_draft[], at timestamptz)
 returns void
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
+begin
+  -- Before an id is drawn: see stream_events.
+  perform pg_advisory_xact_lock_shared(milepost_private.stream_lock_base()
+    + coalesce(pg_catalog.pg_sequence_last_value('milepost.events_event_id_seq'::regclass), 0));
   with drafted as (
     select d.job_id, d.type, d.data, row_number() over (partition by d.job_id order by d.n) as nth
     from unnest(drafts) with ordinality as d (job_id, type, data, n)
@@ -26,6 +30,7 @@ as $$
   select r.tenant_id, d.job_id, r.before + d.nth, d.type, at, milepost_private.correlation_id(), d.data
   from drafted d join raised r on r.job_id = d.job_id
   order by d.job_id, d.nth;
+end;
 $$;
 comment on function milepost_private.emit(milepost_private.event_draft[], timestamptz) is
 'Appends events; each raises its job''s version by one. The caller holds the jobs'' row locks.';

@@ -17,21 +17,24 @@ begin
     items_canceled = l.cursor_canceled, bytes_processed = l.cursor_bytes,
     seq = -1, seen = '{}', state = 'running', state_seq = -1, failed_seq = -1, skipped_seq = -1, canceled_seq = -1,
     total_seq = -1, worker_total_seq = -1, message_seq = -1, rate_limited_seq = -1, deadline_seq = -1,
-    metadata_seq = -1, cursor_seq = -1
+    metadata_seq = -1, kind_seq = -1, name_seq = -1, unit_seq = -1, cursor_seq = -1
   where l.job_id = begin_attempt.job_id;
 
   update milepost_private.stage_lanes l set
     items_completed = l.cursor_completed, items_failed = l.cursor_failed, items_skipped = l.cursor_skipped,
     items_canceled = l.cursor_canceled, bytes_processed = l.cursor_bytes,
     seq = -1, state = case when l.state in ('completed', 'skipped') then l.state end, state_seq = -1,
-    failed_seq = -1, skipped_seq = -1, canceled_seq = -1, total_seq = -1, cursor_seq = -1
+    failed_seq = -1, skipped_seq = -1, canceled_seq = -1, total_seq = -1, weight_seq = -1, cursor_seq = -1
   where l.job_id = begin_attempt.job_id;
 
   -- What each lane begins with is part of its history: a cursor that arrives late is counted from here.
   insert into milepost.checkpoints (tenant_id, job_id, attempt, worker, seq, at, received_at, items_completed,
-                                    items_failed, items_skipped, items_canceled, bytes_processed, has_cursor)
+                                    items_failed, items_skipped, items_canceled, bytes_processed, has_cursor, stages)
   select l.tenant_id, l.job_id, j.attempt, l.worker, -1, begin_attempt.at, begin_attempt.at, l.items_completed,
-         l.items_failed, l.items_skipped, l.items_canceled, l.bytes_processed, l.cursor is not null
+         l.items_failed, l.items_skipped, l.items_canceled, l.bytes_processed, l.cursor is not null,
+         (select jsonb_agg(jsonb_build_object('name', s.stage, 'items_completed', s.items_completed, 'items_failed', s.items_failed,
+            'items_skipped', s.items_skipped, 'items_canceled', s.items_canceled, 'bytes_processed', s.bytes_processed))
+          from milepost_private.stage_lanes s where s.job_id = l.job_id and s.worker = l.worker)
   from milepost.lanes l join milepost.jobs j on j.job_id = l.job_id
   where l.job_id = begin_attempt.job_id;
 

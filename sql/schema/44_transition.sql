@@ -74,6 +74,12 @@ begin
        from milepost.jobs j where j.job_id = p.job_id), 'resume')
     where p.job_id = transition.job_id and p.rhythm is not null;
   end if;
+  if (v_prior in ('running', 'completing', 'pausing', 'canceling')) <> (new_state in ('running', 'completing', 'pausing', 'canceling')) then
+    insert into milepost_private.tenant_loads as t (tenant_id, jobs_at_work)
+    values (v_job.tenant_id, 1)
+    on conflict on constraint tenant_loads_pkey do update set
+      jobs_at_work = greatest(t.jobs_at_work + case when transition.new_state in ('running', 'completing', 'pausing', 'canceling') then 1 else -1 end, 0);
+  end if;
   if new_state = 'completed' then
     perform milepost_private.learn_kind(transition.job_id);
   end if;

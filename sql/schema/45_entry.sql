@@ -49,10 +49,12 @@ comment on type milepost_private.entry is
 
 create or replace function milepost_private.parse_checkpoints(tenant_id uuid, checkpoints jsonb)
 returns milepost_private.entry[]
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return (
   with said as materialized (
     select t.n, t.e, coalesce(r.worker, 'main') as lane, r.*
     from jsonb_array_elements(checkpoints) with ordinality as t (e, n),
@@ -88,7 +90,8 @@ as $$
     )::milepost_private.entry order by s.n)
   from numbered s
   left join jobs j on j.job = s.job
-  left join milepost.lanes l on l.job_id = j.job_id and l.worker = s.lane;
+  left join milepost.lanes l on l.job_id = j.job_id and l.worker = s.lane);
+end;
 $$;
 comment on function milepost_private.parse_checkpoints(uuid, jsonb) is
 'A request''s checkpoints as entries in their order; n counts from 1.';

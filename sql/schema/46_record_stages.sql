@@ -1,3 +1,70 @@
+-- record_stage_lanes: what each lane says of each stage, by the lanes' rules.
+create or replace function milepost_private.record_stage_lanes(entries milepost_private.entry[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  with said as (
+    select e.job_id, r.name as stage, e.worker, e.attempt, e.seq, r.state, r.items_total,
+           s.value ? 'items_total' as names_total, r.items_completed, r.items_failed, r.items_skipped, r.items_canceled,
+           r.bytes_processed, r.weight
+    from unnest(entries) e, jsonb_array_elements(e.stages) as s (value),
+    lateral jsonb_to_record(s.value) as r (name text, state text, items_total bigint, items_completed bigint,
+      items_failed bigint, items_skipped bigint, items_canceled bigint, bytes_processed bigint, weight double precision)
+  ), folded as (
+    select d.job_id, d.stage, d.worker, max(d.attempt) as attempt, max(d.seq) as seq,
+           (array_agg(d.state order by d.seq desc) filter (where d.state is not null))[1] as state,
+           max(d.seq) filter (where d.state is not null) as state_seq,
+           bool_or(coalesce(d.items_completed, d.items_failed, d.items_skipped, d.items_canceled) is not null) as reported,
+           max(d.items_completed) as completed, max(d.bytes_processed) as bytes,
+           (array_agg(d.items_failed order by d.seq desc) filter (where d.items_failed is not null))[1] as failed,
+           max(d.seq) filter (where d.items_failed is not null) as failed_seq,
+           (array_agg(d.items_skipped order by d.seq desc) filter (where d.items_skipped is not null))[1] as skipped,
+           max(d.seq) filter (where d.items_skipped is not null) as skipped_seq,
+           (array_agg(d.items_canceled order by d.seq desc) filter (where d.items_canceled is not null))[1] as canceled,
+           max(d.seq) filter (where d.items_canceled is not null) as canceled_seq,
+           (array_agg(d.items_total order by d.seq desc) filter (where d.names_total))[1] as total,
+           max(d.seq) filter (where d.names_total) as total_seq,
+           (array_agg(d.weight order by d.seq desc) filter (where d.weight is not null))[1] as weight,
+           max(d.seq) filter (where d.weight is not null) as weight_seq
+    from said d group by d.job_id, d.stage, d.worker
+  )
+  insert into milepost_private.stage_lanes as l (job_id, stage, worker, attempt, seq, state, state_seq, counts_reported,
+    items_completed, bytes_processed, items_failed, failed_seq, items_skipped, skipped_seq, items_canceled, canceled_seq,
+    items_total, total_seq, weight, weight_seq)
+  select f.job_id, f.stage, f.worker, f.attempt, f.seq, f.state, coalesce(f.state_seq, -1), f.reported,
+         coalesce(f.completed, 0), coalesce(f.bytes, 0), coalesce(f.failed, 0), coalesce(f.failed_seq, -1),
+         coalesce(f.skipped, 0), coalesce(f.skipped_seq, -1), coalesce(f.canceled, 0), coalesce(f.canceled_seq, -1),
+         f.total, coalesce(f.total_seq, -1), f.weight, coalesce(f.weight_seq, -1)
+  from folded f
+  order by f.job_id, f.stage, f.worker
+  on conflict on constraint stage_lanes_pkey do update set
+    attempt = excluded.attempt,
+    seq = greatest(l.seq, excluded.seq),
+    counts_reported = l.counts_reported or excluded.counts_reported,
+    items_completed = greatest(l.items_completed, excluded.items_completed),
+    bytes_processed = greatest(l.bytes_processed, excluded.bytes_processed),
+    state = case when excluded.state_seq > l.state_seq then excluded.state else l.state end,
+    state_seq = greatest(l.state_seq, excluded.state_seq),
+    items_failed = case when excluded.failed_seq > l.failed_seq then excluded.items_failed else l.items_failed end,
+    failed_seq = greatest(l.failed_seq, excluded.failed_seq),
+    items_skipped = case when excluded.skipped_seq > l.skipped_seq then excluded.items_skipped else l.items_skipped end,
+    skipped_seq = greatest(l.skipped_seq, excluded.skipped_seq),
+    items_canceled = case when excluded.canceled_seq > l.canceled_seq then excluded.items_canceled else l.items_canceled end,
+    canceled_seq = greatest(l.canceled_seq, excluded.canceled_seq),
+    items_total = case when excluded.total_seq > l.total_seq then excluded.items_total else l.items_total end,
+    total_seq = greatest(l.total_seq, excluded.total_seq),
+    weight = case when excluded.weight_seq > l.weight_seq then excluded.weight else l.weight end,
+    weight_seq = greatest(l.weight_seq, excluded.weight_seq);
+end;
+$$;
+comment on function milepost_private.record_stage_lanes(milepost_private.entry[]) is
+'Records what checkpoints say of stages, for each lane and stage.';
+revoke execute on function milepost_private.record_stage_lanes(milepost_private.entry[]) from public, anon, authenticated;
+grant execute on function milepost_private.record_stage_lanes(milepost_private.entry[]) to service_role;
+
 -- record_stages: what entries say of stages. Counts follow the lanes' rules, for each lane and stage.
 create or replace function milepost_private.record_stages(entries milepost_private.entry[], at timestamptz)
 returns milepost_private.event_draft[]
@@ -8,6 +75,8 @@ as $$
 declare
   v_jobs   uuid[];
   v_before jsonb;
+  v_committed milepost_private.entry[];
+  v_open   milepost_private.entry[];
   v_drafts milepost_private.event_draft[];
   v_job_id uuid;
 begin
@@ -35,61 +104,22 @@ begin
   join milepost.jobs j on j.job_id = n.job_id
   on conflict do nothing;
 
-  with said as (
-    select e.job_id, r.name as stage, e.worker, e.attempt, e.seq, e.names_cursor, r.state, r.items_total,
-           s.value ? 'items_total' as names_total, r.items_completed, r.items_failed, r.items_skipped, r.items_canceled,
-           r.bytes_processed
-    from unnest(entries) e, jsonb_array_elements(e.stages) as s (value),
-    lateral jsonb_to_record(s.value) as r (name text, state text, items_total bigint, items_completed bigint,
-      items_failed bigint, items_skipped bigint, items_canceled bigint, bytes_processed bigint)
-  ), folded as (
-    select d.job_id, d.stage, d.worker, max(d.attempt) as attempt, max(d.seq) as seq,
-           (array_agg(d.state order by d.seq desc) filter (where d.state is not null))[1] as state,
-           max(d.seq) filter (where d.state is not null) as state_seq,
-           bool_or(coalesce(d.items_completed, d.items_failed, d.items_skipped, d.items_canceled) is not null) as reported,
-           max(d.items_completed) as completed, max(d.bytes_processed) as bytes,
-           (array_agg(d.items_failed order by d.seq desc) filter (where d.items_failed is not null))[1] as failed,
-           max(d.seq) filter (where d.items_failed is not null) as failed_seq,
-           (array_agg(d.items_skipped order by d.seq desc) filter (where d.items_skipped is not null))[1] as skipped,
-           max(d.seq) filter (where d.items_skipped is not null) as skipped_seq,
-           (array_agg(d.items_canceled order by d.seq desc) filter (where d.items_canceled is not null))[1] as canceled,
-           max(d.seq) filter (where d.items_canceled is not null) as canceled_seq,
-           (array_agg(d.items_total order by d.seq desc) filter (where d.names_total))[1] as total,
-           max(d.seq) filter (where d.names_total) as total_seq
-    from said d group by d.job_id, d.stage, d.worker
-  )
-  insert into milepost_private.stage_lanes as l (job_id, stage, worker, attempt, seq, state, state_seq, counts_reported,
-    items_completed, bytes_processed, items_failed, failed_seq, items_skipped, skipped_seq, items_canceled, canceled_seq,
-    items_total, total_seq)
-  select f.job_id, f.stage, f.worker, f.attempt, f.seq, f.state, coalesce(f.state_seq, -1), f.reported,
-         coalesce(f.completed, 0), coalesce(f.bytes, 0), coalesce(f.failed, 0), coalesce(f.failed_seq, -1),
-         coalesce(f.skipped, 0), coalesce(f.skipped_seq, -1), coalesce(f.canceled, 0), coalesce(f.canceled_seq, -1),
-         f.total, coalesce(f.total_seq, -1)
-  from folded f
-  order by f.job_id, f.stage, f.worker
-  on conflict on constraint stage_lanes_pkey do update set
-    attempt = excluded.attempt,
-    seq = greatest(l.seq, excluded.seq),
-    counts_reported = l.counts_reported or excluded.counts_reported,
-    items_completed = greatest(l.items_completed, excluded.items_completed),
-    bytes_processed = greatest(l.bytes_processed, excluded.bytes_processed),
-    state = case when excluded.state_seq > l.state_seq then excluded.state else l.state end,
-    state_seq = greatest(l.state_seq, excluded.state_seq),
-    items_failed = case when excluded.failed_seq > l.failed_seq then excluded.items_failed else l.items_failed end,
-    failed_seq = greatest(l.failed_seq, excluded.failed_seq),
-    items_skipped = case when excluded.skipped_seq > l.skipped_seq then excluded.items_skipped else l.items_skipped end,
-    skipped_seq = greatest(l.skipped_seq, excluded.skipped_seq),
-    items_canceled = case when excluded.canceled_seq > l.canceled_seq then excluded.items_canceled else l.items_canceled end,
-    canceled_seq = greatest(l.canceled_seq, excluded.canceled_seq),
-    items_total = case when excluded.total_seq > l.total_seq then excluded.items_total else l.items_total end,
-    total_seq = greatest(l.total_seq, excluded.total_seq);
-
-  -- A cursor commits what the lane's stages had counted when it was said.
+  -- A cursor commits what the lane's stages had counted when it was said, so what precedes it is recorded first.
+  select array_agg(e) filter (where e.seq <= m.seq), array_agg(e) filter (where m.seq is null or e.seq > m.seq)
+  into v_committed, v_open
+  from unnest(entries) e
+  left join (select c.job_id, c.worker, max(c.seq) as seq from unnest(entries) c where c.names_cursor group by c.job_id, c.worker) m
+    on m.job_id = e.job_id and m.worker = e.worker;
+  perform milepost_private.record_stage_lanes(v_committed);
   update milepost_private.stage_lanes l set
-    cursor_seq = c.seq, cursor_completed = l.items_completed, cursor_failed = l.items_failed,
-    cursor_skipped = l.items_skipped, cursor_canceled = l.items_canceled, cursor_bytes = l.bytes_processed
-  from (select e.job_id, e.worker, max(e.seq) as seq from unnest(entries) e where e.names_cursor group by e.job_id, e.worker) c
-  where l.job_id = c.job_id and l.worker = c.worker and c.seq >= l.cursor_seq and l.seq <= c.seq;
+    cursor_seq = c.seq,
+    cursor_completed = case when c.commits then l.items_completed else 0 end, cursor_failed = case when c.commits then l.items_failed else 0 end,
+    cursor_skipped = case when c.commits then l.items_skipped else 0 end, cursor_canceled = case when c.commits then l.items_canceled else 0 end,
+    cursor_bytes = case when c.commits then l.bytes_processed else 0 end
+  from (select e.job_id, e.worker, max(e.seq) as seq, (array_agg(e.cursor order by e.seq desc))[1] is not null as commits
+        from unnest(entries) e where e.names_cursor group by e.job_id, e.worker) c
+  where l.job_id = c.job_id and l.worker = c.worker and c.seq > l.cursor_seq;
+  perform milepost_private.record_stage_lanes(v_open);
 
   -- Weights, and states from what the lanes say: failed if one failed, completed once all that spoke of it have.
   update milepost.stages s set
@@ -98,11 +128,9 @@ begin
     started_at = coalesce(s.started_at, case when d.state <> 'pending' then at end),
     finished_at = case when d.state in ('completed', 'failed', 'skipped', 'canceled') then coalesce(s.finished_at, at) end
   from milepost.stages m
-  left join lateral (
-    select (array_agg((x.value ->> 'weight')::double precision order by e.seq desc, e.n desc))[1] as weight
-    from unnest(entries) e, jsonb_array_elements(e.stages) as x (value)
-    where e.job_id = m.job_id and x.value ->> 'name' = m.name and x.value ->> 'weight' is not null
-  ) w on true
+  cross join lateral (
+    select max(l.weight) as weight from milepost_private.stage_lanes l where l.job_id = m.job_id and l.stage = m.name
+  ) w
   cross join lateral (
     select case
       when bool_or(w.state = 'failed') then 'failed'

@@ -3,10 +3,12 @@ create or replace function milepost_private.checkpoints_answer(
   entries milepost_private.entry[], indexes jsonb, at timestamptz
 )
 returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return (
   with heard as (
     select e.job_id, min(e.n) as n,
            count(*) filter (where e.refusal is null and not e.is_duplicate) as accepted,
@@ -47,7 +49,8 @@ as $$
           when 'unknown_attempt' then 'Use the attempt that create, claim or the last answer gave, or leave it out.'
           else 'Check the id, or use a key of your own to create a job.' end
       ) order by e.n)
-      from unnest(entries) e where e.refusal is not null), '[]'));
+      from unnest(entries) e where e.refusal is not null), '[]')));
+end;
 $$;
 comment on function milepost_private.checkpoints_answer(milepost_private.entry[], jsonb, timestamptz) is
 'The body of the answer to POST /v1/checkpoints.';

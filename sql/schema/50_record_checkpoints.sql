@@ -81,8 +81,12 @@ begin
            coalesce(max(e.seq) filter (where e.names_deadline), -1) as deadline_seq,
            (array_agg(e.metadata order by e.seq desc) filter (where e.metadata is not null))[1] as metadata,
            coalesce(max(e.seq) filter (where e.metadata is not null), -1) as metadata_seq,
+           (array_agg(e.kind order by e.seq desc) filter (where e.kind is not null))[1] as kind,
+           coalesce(max(e.seq) filter (where e.kind is not null), -1) as kind_seq,
            (array_agg(e.name order by e.seq desc) filter (where e.name is not null))[1] as name,
+           coalesce(max(e.seq) filter (where e.name is not null), -1) as name_seq,
            (array_agg(e.unit order by e.seq desc) filter (where e.unit is not null))[1] as unit,
+           coalesce(max(e.seq) filter (where e.unit is not null), -1) as unit_seq,
            bool_or(coalesce(e.items_completed, e.items_failed, e.items_skipped, e.items_canceled) is not null) as reported
     from unnest(v_entries) e
     group by e.job_id, e.worker
@@ -114,7 +118,12 @@ begin
            f.rate_limited_seq > coalesce(l.rate_limited_seq, -1) as has_rate_limit,
            f.deadline_seq > coalesce(l.deadline_seq, -1) as has_deadline,
            f.metadata_seq > coalesce(l.metadata_seq, -1) as has_metadata,
+           f.kind_seq > coalesce(l.kind_seq, -1) as has_kind,
+           f.name_seq > coalesce(l.name_seq, -1) as has_name,
+           f.unit_seq > coalesce(l.unit_seq, -1) as has_unit,
            f.cursor_seq > coalesce(l.cursor_seq, -1) as has_cursor,
+           -- A cursor that was said to be null commits nothing: work would begin anew.
+           f.cursor_seq > coalesce(l.cursor_seq, -1) and f.cursor is not null as commits,
            greatest(case when f.first_seq > coalesce(l.seq, -1) then l.items_completed end, c.completed, 0) as cursor_completed,
            greatest(case when f.first_seq > coalesce(l.seq, -1) then l.bytes_processed end, c.bytes, 0) as cursor_bytes,
            coalesce(c.failed, l.items_failed, 0) as cursor_failed, coalesce(c.skipped, l.items_skipped, 0) as cursor_skipped,
@@ -127,16 +136,16 @@ begin
   ), kept as (
     insert into milepost.lanes as l (tenant_id, job_id, worker, attempt, seq, seen, state, state_seq, items_completed,
       bytes_processed, items_failed, failed_seq, items_skipped, skipped_seq, items_canceled, canceled_seq, items_total,
-      total_seq, worker_items_total, worker_total_seq, message_seq, rate_limited_seq, deadline_seq, metadata_seq, cursor,
-      cursor_seq, cursor_at, cursor_completed, cursor_failed, cursor_skipped, cursor_canceled, cursor_bytes,
+      total_seq, worker_items_total, worker_total_seq, message_seq, rate_limited_seq, deadline_seq, metadata_seq,
+      kind_seq, name_seq, unit_seq, cursor, cursor_seq, cursor_at, cursor_completed, cursor_failed, cursor_skipped, cursor_canceled, cursor_bytes,
       first_checkpoint_at, last_checkpoint_at, last_progress_at)
     select n.tenant_id, n.job_id, n.worker, n.attempt, n.seq, n.seen, n.new_state, n.state_seq, n.new_completed,
            n.new_bytes, n.new_failed, n.failed_seq, n.new_skipped, n.skipped_seq, n.new_canceled, n.canceled_seq, n.new_total,
            n.total_seq, n.new_worker_total, n.worker_total_seq, n.message_seq, n.rate_limited_seq, n.deadline_seq,
-           n.metadata_seq, n.cursor, n.cursor_seq, case when n.has_cursor then v_now end,
-           case when n.has_cursor then n.cursor_completed else 0 end, case when n.has_cursor then n.cursor_failed else 0 end,
-           case when n.has_cursor then n.cursor_skipped else 0 end, case when n.has_cursor then n.cursor_canceled else 0 end,
-           case when n.has_cursor then n.cursor_bytes else 0 end, v_now, v_now,
+           n.metadata_seq, n.kind_seq, n.name_seq, n.unit_seq, n.cursor, n.cursor_seq, case when n.has_cursor then v_now end,
+           case when n.commits then n.cursor_completed else 0 end, case when n.commits then n.cursor_failed else 0 end,
+           case when n.commits then n.cursor_skipped else 0 end, case when n.commits then n.cursor_canceled else 0 end,
+           case when n.commits then n.cursor_bytes else 0 end, v_now, v_now,
            case when n.new_completed > n.old_completed or n.new_failed > n.old_failed or n.new_canceled > n.old_canceled
                   or n.new_skipped > n.old_skipped then v_now end
     from next n
@@ -156,6 +165,8 @@ begin
       rate_limited_seq = greatest(l.rate_limited_seq, excluded.rate_limited_seq),
       deadline_seq = greatest(l.deadline_seq, excluded.deadline_seq),
       metadata_seq = greatest(l.metadata_seq, excluded.metadata_seq),
+      kind_seq = greatest(l.kind_seq, excluded.kind_seq), name_seq = greatest(l.name_seq, excluded.name_seq),
+      unit_seq = greatest(l.unit_seq, excluded.unit_seq),
       cursor = case when excluded.cursor_at is not null then excluded.cursor else l.cursor end,
       cursor_seq = greatest(l.cursor_seq, excluded.cursor_seq),
       cursor_at = coalesce(excluded.cursor_at, l.cursor_at),
@@ -181,31 +192,36 @@ begin
            bool_or(n.has_deadline) as has_deadline,
            (array_agg(n.deadline_ms order by n.n desc) filter (where n.has_deadline))[1] as deadline_ms,
            (array_agg(n.metadata order by n.n desc) filter (where n.has_metadata))[1] as metadata,
-           (array_agg(n.name order by n.n desc) filter (where n.name is not null and not n.is_late))[1] as name,
-           (array_agg(n.unit order by n.n desc) filter (where n.unit is not null and not n.is_late))[1] as unit
+           (array_agg(n.kind order by n.n desc) filter (where n.has_kind))[1] as kind,
+           (array_agg(n.name order by n.n desc) filter (where n.has_name))[1] as name,
+           (array_agg(n.unit order by n.n desc) filter (where n.has_unit))[1] as unit
     from next n group by n.job_id
   ), summed as (
     update milepost.jobs j set
-      items_completed = case when j.counts_reported then least(j.items_completed + c.completed, 9223372036854775807) else j.items_completed end,
-      items_failed = case when j.counts_reported then least(j.items_failed + c.failed, 9223372036854775807) else j.items_failed end,
-      items_skipped = case when j.counts_reported then least(j.items_skipped + c.skipped, 9223372036854775807) else j.items_skipped end,
-      items_canceled = case when j.counts_reported then least(j.items_canceled + c.canceled, 9223372036854775807) else j.items_canceled end,
-      bytes_processed = least(j.bytes_processed + c.bytes, 9223372036854775807),
+      items_completed = case when j.counts_reported then least(greatest(j.items_completed + c.completed, 0), 9223372036854775807) else j.items_completed end,
+      items_failed = case when j.counts_reported then least(greatest(j.items_failed + c.failed, 0), 9223372036854775807) else j.items_failed end,
+      items_skipped = case when j.counts_reported then least(greatest(j.items_skipped + c.skipped, 0), 9223372036854775807) else j.items_skipped end,
+      items_canceled = case when j.counts_reported then least(greatest(j.items_canceled + c.canceled, 0), 9223372036854775807) else j.items_canceled end,
+      bytes_processed = least(greatest(j.bytes_processed + c.bytes, 0), 9223372036854775807),
       message = case when c.has_message then c.message else j.message end,
       rate_limited_until = case when c.has_rate_limit then c.rate_limited_until else j.rate_limited_until end,
       processing_deadline_ms = case when c.has_deadline then c.deadline_ms else j.processing_deadline_ms end,
-      metadata = coalesce(c.metadata, j.metadata), name = coalesce(c.name, j.name), unit = coalesce(c.unit, j.unit),
+      metadata = coalesce(c.metadata, j.metadata), kind = coalesce(c.kind, j.kind), name = coalesce(c.name, j.name),
+      unit = coalesce(c.unit, j.unit),
       counts_reported = j.counts_reported or c.reported,
       last_checkpoint_at = greatest(j.last_checkpoint_at, v_now),
       last_progress_at = case when c.completed + c.failed + c.skipped + c.canceled > 0 then greatest(j.last_progress_at, v_now)
                               else j.last_progress_at end
     from changes c where j.job_id = c.job_id
-    returning j.job_id, j.state, c.state_changed, c.total_changed, c.reported
+    returning j.job_id, j.state, c.state_changed, c.total_changed, c.reported, c.bytes
   )
   select array_agg(s.job_id order by s.job_id) filter (where s.state_changed or s.state in ('pending', 'retrying')),
-         array_agg(s.job_id order by s.job_id) filter (where s.total_changed or s.reported and exists (
-           -- the row before this statement: this is its first count
-           select from milepost.jobs b where b.job_id = s.job_id and not b.counts_reported)),
+         array_agg(s.job_id order by s.job_id) filter (where s.total_changed or exists (
+           -- The row before this statement: this is its first count, or it has bytes that its stages said, or a count
+           -- stood at the greatest bigint, from which no difference tells the sum.
+           select from milepost.jobs b
+           where b.job_id = s.job_id and (s.reported and not b.counts_reported or b.has_stages and s.bytes <> 0
+             or greatest(b.items_completed, b.items_failed, b.items_skipped, b.items_canceled, b.bytes_processed) = 9223372036854775807))),
          (select array_agg(n.job_id order by n.job_id, n.worker) from next n
           where n.is_late and n.first_seq <= greatest(n.cursor_seq, n.old_cursor_seq)),
          (select array_agg(n.worker order by n.job_id, n.worker) from next n
@@ -230,7 +246,8 @@ begin
   select v_caller.tenant_id, e.job_id, e.attempt, e.worker, e.seq,
          coalesce(v_now - (max(e.at) over (partition by e.job_id, e.worker) - e.at), v_now), v_now, e.state, e.items_total,
          e.items_completed, e.items_failed, e.items_skipped, e.items_canceled, e.bytes_processed, (e.batch ->> 'items')::bigint,
-         (e.batch ->> 'duration_ms')::double precision, (e.batch ->> 'bytes')::bigint, e.stages, e.message, e.names_cursor, t.settled, t.total
+         (e.batch ->> 'duration_ms')::double precision, (e.batch ->> 'bytes')::bigint, e.stages, e.message, e.names_cursor,
+         least(t.settled::numeric, 9223372036854775807), least(t.total::numeric, 9223372036854775807)
   from unnest(v_entries) e
   join (select j.job_id, c.* from milepost.jobs j cross join lateral milepost_private.tally_of(j) c
         where j.job_id = any (v_jobs)) t on t.job_id = e.job_id
@@ -248,7 +265,7 @@ begin
 
   -- PULSE: clock, pace and rhythm of each job, once a request; and is a progress event due?
   with counted as (
-    select j.job_id, j.tenant_id, t.*, j.state
+    select j.job_id, j.tenant_id, j.owner_id, t.*, j.state
     from milepost.jobs j cross join lateral milepost_private.tally_of(j) t
     where j.job_id in (select e.job_id from unnest(v_entries) e)
   ), beaten as (
@@ -265,11 +282,17 @@ begin
     from counted c
     join milepost.tenants t on t.tenant_id = c.tenant_id
     join milepost_private.pulses q on q.job_id = c.job_id
+    left join milepost_private.tenant_loads o on o.tenant_id = c.tenant_id
+    cross join lateral (
+      select extract(epoch from v_now - q.progress_event_at) * 1000 as since_ms,
+             milepost_private.progress_interval_ms(t.messages_per_s, o.jobs_at_work, 2 + (c.owner_id is not null)::int) as least_ms
+    ) i
     -- A job that has ended is swept no more, so nothing of it is held back.
     cross join lateral (select q.progress_event_at is null or milepost_private.is_terminal(c.state)
-      or v_now >= q.progress_event_at + t.progress_interval_ms * interval '1 millisecond'
-      or abs(c.percent - q.progress_event_percent) >= t.progress_step_percent
-      or (c.percent is null) <> (q.progress_event_percent is null) as is_due) d
+      or i.since_ms >= i.least_ms and (
+        i.since_ms >= t.progress_interval_ms
+        or abs(c.percent - q.progress_event_percent) >= t.progress_step_percent
+        or (c.percent is null) <> (q.progress_event_percent is null)) as is_due) d
     where p.job_id = c.job_id
     returning p.job_id, d.is_due, c.settled > q.settled as rose, q.stalled_at
   ), rose as (

@@ -18,7 +18,10 @@ begin
     select j.job_id from milepost.jobs j
     join milepost_private.pulses p on p.job_id = j.job_id
     join milepost.tenants t on t.tenant_id = j.tenant_id
-    where j.finished_at is null and p.held_back and v_now >= p.progress_event_at + t.progress_interval_ms * interval '1 millisecond'
+    left join milepost_private.tenant_loads o on o.tenant_id = j.tenant_id
+    where j.finished_at is null and p.held_back
+      and v_now >= p.progress_event_at + interval '1 millisecond' * greatest(t.progress_interval_ms,
+            milepost_private.progress_interval_ms(t.messages_per_s, o.jobs_at_work, 2 + (j.owner_id is not null)::int))
     order by j.job_id for no key update of j skip locked
   ) l;
   update milepost_private.pulses p set held_back = false, progress_event_at = v_now where p.job_id = any (v_jobs);

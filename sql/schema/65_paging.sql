@@ -1,11 +1,13 @@
 -- page_size, page_after: how lists are paged. A cursor is opaque to clients: the sort key of the last row, as JSON in base64.
 create or replace function milepost_private.page_size(wanted int)
 returns int
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select least(greatest(coalesce(wanted, 50), 1), 200);
+begin
+  return least(greatest(coalesce(wanted, 50), 1), 200);
+end;
 $$;
 comment on function milepost_private.page_size(int) is 'Rows of a page: 50 unless said otherwise, at most 200.';
 revoke execute on function milepost_private.page_size(int) from public, anon, authenticated;
@@ -13,11 +15,13 @@ grant execute on function milepost_private.page_size(int) to authenticated, serv
 
 create or replace function milepost_private.page_cursor(sort_key jsonb)
 returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select translate(encode(convert_to(sort_key::text, 'utf8'), 'base64'), E'+/=\n', '-_');
+begin
+  return translate(encode(convert_to(sort_key::text, 'utf8'), 'base64'), E'+/=\n', '-_');
+end;
 $$;
 comment on function milepost_private.page_cursor(jsonb) is 'The cursor of a row: its sort key.';
 revoke execute on function milepost_private.page_cursor(jsonb) from public, anon, authenticated;

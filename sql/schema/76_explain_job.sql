@@ -1,16 +1,18 @@
 -- explain_job: why a job is stalled, slow, waiting or without an ETA, in words and fields.
 create or replace function milepost_private.seconds_in_words(s double precision)
 returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select case
+begin
+  return case
     when s is null then 'an unknown time'
     when s < 120 then round(s) || ' s'
     when s < 7200 then round(s / 60) || ' min'
     when s < 172800 then round(s / 3600) || ' h'
     else round(s / 86400) || ' days' end;
+end;
 $$;
 comment on function milepost_private.seconds_in_words(double precision) is 'A duration as a person says it.';
 revoke execute on function milepost_private.seconds_in_words(double precision) from public, anon, authenticated;

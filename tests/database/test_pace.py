@@ -197,9 +197,21 @@ def test_history_knows_the_finish_from_the_first_second(database: Connection) ->
 
 def test_history_scales_with_the_items_where_cost_is_steadier_than_duration(database: Connection) -> None:
     history = history_of(database, [(100, 50), (1000, 500), (200, 100), (3000, 1500), (60, 30)])
-    assert estimate(database, None, 0, 10_000, history)[0] == pytest.approx(100, rel=20)
+    assert estimate(database, None, 0, 10_000, history)[0] == pytest.approx(20_000, rel=0.05)
     pace = pace_after(database, [(0, 0, 10_000)])
     assert estimate(database, pace, 0, 10_000, history, 0)[0] == pytest.approx(20_000, rel=0.05)
+
+
+def test_a_total_that_becomes_known_late_is_no_growth(database: Connection) -> None:
+    known = pace_after(database, [(10 * n, 10 * n, 500 - 10 * n) for n in range(11)])
+    late = pace_after(database, [(10 * n, 10 * n, 500 - 10 * n if n == 10 else None) for n in range(11)])
+    assert estimate(database, late, 100, 400) == estimate(database, known, 100, 400)
+
+
+def test_a_total_that_grows_all_along_is_expected_to_grow_on(database: Connection) -> None:
+    still = pace_after(database, [(10 * n, 10 * n, 400) for n in range(11)])
+    growing = estimate(database, still, 100, 400)[0]
+    assert growing is not None and 480 < growing < 700
 
 
 def test_a_late_job_is_said_to_go_on_and_never_to_be_over(database: Connection) -> None:

@@ -63,7 +63,8 @@ class Rhythms:
     def feed(self, contacts: Sequence[Contact], history: str | None = None) -> tuple[str, list[str]]:
         """The rhythm after these contacts, and the liveness just before each."""
         rhythm, before = self.one(
-            "select rhythm::text, liveness from pg_temp.feed(%s::float8[], %s::float8[], %s, %s::milepost_private.kind_rhythm)",
+            "select rhythm::text, liveness from pg_temp.feed("
+            "%s::float8[], %s::float8[], %s, %s::milepost_private.kind_rhythm)",
             [float(contact.active_s) for contact in contacts],
             [float(contact.done) for contact in contacts],
             [contact.event for contact in contacts],

@@ -27,11 +27,10 @@ def fake(running_fake: FakePostgrest, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setenv("SUPABASE_JWT_SECRET", JWT_SECRET)
     monkeypatch.setenv("CRON_SECRET", "secret of the cron")
     running_fake.reset()
-    database.client.cache_clear()
-    callers.jwks.cache_clear()
     yield running_fake
-    database.client().close()
-    database.client.cache_clear()
+    database.connections().close()
+    for cached in (database.connections, database.address, callers.jwks):
+        cached.cache_clear()
 
 
 @pytest.fixture

@@ -10,8 +10,6 @@ from asking import KEY, assert_refused
 from fake_postgrest import Call, FakePostgrest, Reply, recorded, refusal
 from werkzeug.test import Client, TestResponse
 
-from functions import database
-
 
 def post(api: Client) -> TestResponse:
     return api.post("/v1/checkpoints", json={"job": "a"}, headers=KEY)
@@ -51,7 +49,6 @@ def test_a_refused_connection_is_503(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         monkeypatch.setenv("SUPABASE_URL", f"http://127.0.0.1:{free.getsockname()[1]}")
-        database.client.cache_clear()
         assert_refused(post(api), 503, "database_unavailable")
 
 

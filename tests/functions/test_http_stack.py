@@ -3,6 +3,7 @@
 import hashlib
 import json
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -16,8 +17,9 @@ def tenant(stack: RunningStack) -> Tenant:
 
 
 @pytest.fixture(scope="module")
-def api(stack: RunningStack) -> httpx.Client:
-    return httpx.Client(base_url=stack.api_url, timeout=30, trust_env=False)
+def api(stack: RunningStack) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=stack.api_url, timeout=30, trust_env=False) as client:
+        yield client
 
 
 def key(secret: str) -> dict[str, str]:
@@ -217,6 +219,7 @@ def test_an_operator_controls_and_a_worker_does_not(api: httpx.Client, tenant: T
     paused = api.post(f"/v1/jobs/{job}/pause", json={"reason": "lunch"}, headers=key(tenant.operator_key))
     assert (paused.status_code, paused.json()["state"]) == (200, "pausing"), paused.text
     told = api.post("/v1/checkpoints", json={"job": job, "state": "paused"}, headers=key(tenant.worker_key))
+    assert told.status_code == 200, told.text
     assert told.json()["results"][0]["directive"] == "pause"
     for control, state in (("resume", "running"), ("cancel", "canceling")):
         answered = api.post(f"/v1/jobs/{job}/{control}", headers=user(tenant.owner))
@@ -234,6 +237,7 @@ def test_a_control_that_the_state_does_not_permit_is_409(api: httpx.Client, tena
 
 def test_a_retry_begins_the_next_attempt_and_stops_the_old_worker(api: httpx.Client, tenant: Tenant) -> None:
     job = name()
+    api.post("/v1/jobs", json={"job": job, "max_attempts": 1}, headers=key(tenant.worker_key))
     api.post("/v1/checkpoints", json={"job": job, "state": "failed"}, headers=key(tenant.worker_key))
     retried = api.post(f"/v1/jobs/{job}/retry", headers=key(tenant.operator_key))
     assert (retried.status_code, retried.json()["attempt"]) == (200, 2), retried.text

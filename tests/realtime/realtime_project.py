@@ -72,6 +72,12 @@ class Clock:
         await asyncio.sleep(0)
 
 
+def make_token(clock: Clock, role: str = "authenticated", user: str | None = None) -> str:
+    """A token that lives for an hour."""
+    who = {"sub": user} if user else {}
+    return jwt.encode({"role": role, "exp": int(clock()) + 3600, **who}, SECRET)
+
+
 class Client:
     """A socket that speaks frames."""
 
@@ -133,7 +139,7 @@ class Client:
         """Leaves what comes in the network's buffers."""
         connection = self._socket._response.connection
         assert connection is not None and connection.transport is not None
-        connection.transport.pause_reading()  # type: ignore[attr-defined]
+        connection.transport.pause_reading()
 
     async def closed(self) -> int | None:
         """The code with which the other side closed."""
@@ -152,11 +158,8 @@ class Project:
         self.url = f"http://127.0.0.1:{port}/realtime/v1"
         self._observer: Client | None = None
 
-    def token(
-        self, role: str = "authenticated", user: str | None = None, lives_s: int = 3600, **claims: Any
-    ) -> str:
-        who = {"sub": user} if user else {}
-        return jwt.encode({"role": role, "exp": int(self.clock()) + lives_s, **who, **claims}, SECRET)
+    def token(self, role: str = "authenticated", user: str | None = None) -> str:
+        return make_token(self.clock, role, user)
 
     async def connect(self, query: str | None = None, version: int = 2) -> Client:
         query = f"apikey={self.token('anon')}&vsn={version}.0.0" if query is None else query
@@ -210,4 +213,16 @@ async def project(
         yield Project(realtime, clock, postgres, http, runner.addresses[0][1])
 
 
-__all__ = ["PATIENCE_S", "SECRET", "U1", "U2", "Client", "Clock", "Limits", "Project", "in_a_loop", "project"]
+__all__ = [
+    "PATIENCE_S",
+    "SECRET",
+    "U1",
+    "U2",
+    "Client",
+    "Clock",
+    "Limits",
+    "Project",
+    "in_a_loop",
+    "make_token",
+    "project",
+]

@@ -1,4 +1,4 @@
-"""Broadcast from the database: what reaches whom, what is lost when something is away, and what replay finds."""
+"""Broadcast from the database: what reaches whom, what is lost, and what replay finds."""
 
 import asyncio
 import time
@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from realtime_project import U1, U2, Client, Clock, in_a_loop, project
+from realtime_project import U1, U2, Client, Clock, in_a_loop, make_token, project
 
 from milepost.local.postgres import Postgres
 from milepost.local.realtime.replication import RECONNECT_S
@@ -23,11 +23,10 @@ async def test_messages_of_one_transaction_arrive_in_order_after_its_commit(clus
     async with project(cluster) as running:
         client = await running.connect(version=1)
         await client.join("room")
-        with running.postgres.connect() as connection:
-            with connection.transaction():
-                for name in ("first", "second", "third"):
-                    connection.execute("select realtime.send('{}', %s, 'room', false)", [name])
-                await client.nothing_more()
+        with running.postgres.connect() as connection, connection.transaction():
+            for name in ("first", "second", "third"):
+                connection.execute("select realtime.send('{}', %s, 'room', false)", [name])
+            await client.nothing_more()
         assert [await event_of(client) for _ in range(3)] == ["first", "second", "third"]
 
 
@@ -98,8 +97,9 @@ async def test_what_is_sent_while_the_stand_in_is_down_is_found_by_replay_only(c
     async with project(cluster, clock=clock) as running:
         client = await running.connect()
         await client.join(TOPIC, private=True, token=running.token(user=U1))
-        closing = asyncio.create_task(client.closed())
-    assert await closing == 1012
+        closed = asyncio.create_task(client.closed())
+        await running.realtime.close()
+        assert await closed == 1012
     with cluster.connect() as connection:
         connection.execute("select realtime.send('{\"n\": 1}', 'missed', %s, true)", [TOPIC])
     async with project(cluster, clock=clock) as running:
@@ -149,17 +149,11 @@ async def test_replay_gives_a_stranger_nothing(cluster: Postgres) -> None:
 @in_a_loop
 async def test_an_api_key_stands_for_its_role(cluster: Postgres) -> None:
     clock = Clock()
-    keys = {"sb_secret_x": "service_role", "sb_publishable_x": "anon"}
-    async with project(
-        cluster, clock=clock, role_token=lambda key: swap(keys, key, running.token)
-    ) as running:
+    keys = {"sb_secret_x": make_token(clock, "service_role"), "sb_publishable_x": make_token(clock, "anon")}
+    async with project(cluster, clock=clock, role_token=keys.get) as running:
         for key, status in (("sb_secret_x", "ok"), ("sb_publishable_x", "error")):
             client = await running.connect(query=f"apikey={key}&vsn=2.0.0")
             assert (await client.join("user:anybody", private=True))["status"] == status
-
-
-def swap(keys: dict[str, str], key: str, token: Any) -> str | None:
-    return token(keys[key]) if key in keys else None
 
 
 @in_a_loop

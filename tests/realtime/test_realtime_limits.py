@@ -195,18 +195,10 @@ async def test_a_body_that_is_no_broadcast_is_refused(cluster: Postgres, body: s
 @pytest.mark.parametrize(
     "frame",
     [
-        "",
-        "[]",
-        "{}",
-        "null",
-        '"text"',
-        "[1,2,3,4,5]",
-        '{"topic":1,"event":2,"payload":3}',
-        b"",
-        b"\x03",
-        b"\xff" * 9,
-    ]
-    + [b"\x03\xff\x01\x01\x01\x01\x01too short", b"\x03\x00\x00\x02\x00\x00\x01\xff\xff{}"],
+        *("", "[]", "{}", "null", '"text"', "[1,2,3,4,5]", '{"topic":1,"event":2,"payload":3}'),
+        *(b"", b"\x03", b"\xff" * 9, b"\x03\xff\x01\x01\x01\x01\x01too short"),
+        b"\x03\x00\x00\x02\x00\x00\x01\xff\xff{}",
+    ],
     ids=repr,
 )
 @in_a_loop

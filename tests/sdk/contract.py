@@ -1,7 +1,7 @@
 """A small server that speaks the contract, in memory: for what a real one cannot be made to do on demand.
 
-It keeps lanes by the contract's rules (the greatest seq that named a field wins; completed and bytes never fall), and
-it can be told to refuse, to lose an answer after it was committed, or to cut the connection.
+It keeps lanes by the contract's rules (the greatest seq that named a field wins; completed and bytes never
+fall), and it can be told to refuse, to lose an answer after it was committed, or to cut the connection.
 """
 
 import json
@@ -108,11 +108,10 @@ class Job:
             return
         if said in ("failed", "canceled"):
             self.state, self.reason = said, entry.get("reason")
-        elif said == "completed" and all(
-            lane.values.get("state") == "completed" for lane in self.lanes.values()
-        ):
-            self.state = said
-        elif said in ("running", "paused"):
+        elif (
+            said == "completed"
+            and all(lane.values.get("state") == "completed" for lane in self.lanes.values())
+        ) or said in ("running", "paused"):
             self.state = said
 
     def as_json(self) -> dict[str, Any]:
@@ -134,7 +133,8 @@ class Contract:
         self.pending: deque[Job] = deque()
         self.requests: list[tuple[str, Any]] = []
         self.next_checkpoint_ms = 20
-        # What happens to the next requests: (status, headers, body), "cut" or "lose" (committed, answer lost).
+        # What happens to the next requests: (status, headers, body), "cut" or "lose" (committed, answer
+        # lost).
         self.mishaps: deque[Any] = deque()
         self.away = False
         self.changed = threading.Condition()

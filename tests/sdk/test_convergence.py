@@ -1,4 +1,4 @@
-"""Any interleaving of what a loop says, and of sends that arrive, fail or lose their answer, ends in exact counts."""
+"""Any interleaving of what a loop says with sends that arrive, fail or lose their answer ends exact."""
 
 from typing import Any
 

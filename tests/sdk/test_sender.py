@@ -13,7 +13,10 @@ from milepost.errors import ApiError, InvalidRequest, NotAllowed, TransportError
 
 
 class Client:
-    """Calls the contract directly; `next` is raised instead of the next answer, after it was committed if `late`."""
+    """Calls the contract directly.
+
+    `next` is raised instead of the next answer, after it was committed if `late`.
+    """
 
     def __init__(self) -> None:
         self.contract = Contract()

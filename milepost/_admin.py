@@ -1,0 +1,71 @@
+"""Tenants, keys and members: functions of the database that only the service may call, through PostgREST."""
+
+import os
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import httpx
+
+from milepost._client import error_of
+from milepost.errors import ConfigurationError, TransportError
+
+Answer = TypeVar("Answer", dict[str, Any], list[dict[str, Any]])
+
+
+class Admin:
+    """Calls the database with SUPABASE_URL and SUPABASE_SECRET_KEY (or SUPABASE_SERVICE_ROLE_KEY).
+
+    Raises ConfigurationError where they are missing; each call raises TransportError where no answer came,
+    and an ApiError where the database refuses.
+    """
+
+    def __init__(self) -> None:
+        url = os.environ.get("SUPABASE_URL")
+        key = os.environ.get("SUPABASE_SECRET_KEY") or os.environ.get("SUPABASE_SERVICE_ROLE_KEY")
+        if not url or not key:
+            raise ConfigurationError(
+                "Expected SUPABASE_URL and SUPABASE_SECRET_KEY in the environment; one of them is missing.",
+                "Use the functions' environment; `milepost dev` leaves it in the file that it names.",
+            )
+        self.url = url
+        headers = {"apikey": key, "Content-Profile": "milepost"}
+        if not key.startswith("sb_"):  # a legacy key is a token; a new one is swapped for one by the gateway
+            headers["Authorization"] = f"Bearer {key}"
+        self._http = httpx.Client(base_url=f"{url.rstrip('/')}/rest/v1/rpc/", headers=headers, timeout=10)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def create_tenant(self, name: str) -> dict[str, Any]:
+        """`{"tenant_id", "name"}`"""
+        return self._call(dict, "create_tenant", {"name": name})
+
+    def create_key(self, tenant_id: str, scope: str, name: str | None = None) -> dict[str, Any]:
+        """`{"key", "key_id", ...}`; the key is shown this once."""
+        return self._call(dict, "create_key", {"tenant_id": tenant_id, "scope": scope, "name": name})
+
+    def list_keys(self, tenant_id: str) -> list[dict[str, Any]]:
+        return self._call(list, "list_keys", {"tenant_id": tenant_id})
+
+    def revoke_key(self, key_id: str) -> dict[str, Any]:
+        return self._call(dict, "revoke_key", {"key_id": key_id})
+
+    def add_member(self, tenant_id: str, user_id: str, role: str) -> dict[str, Any]:
+        """Adds the user, or changes the role."""
+        return self._call(dict, "add_member", {"tenant_id": tenant_id, "user_id": user_id, "role": role})
+
+    def _call(self, answer: type[Answer], rpc: str, arguments: Mapping[str, Any]) -> Answer:
+        try:
+            response = self._http.post(rpc, json=dict(arguments))
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise TransportError(
+                f"{self.url} gave no answer: {str(error) or type(error).__name__}.", "Check SUPABASE_URL."
+            ) from error
+        if not response.is_success:
+            raise error_of(response)
+        try:
+            return response.json()
+        except ValueError as error:
+            raise TransportError(
+                f"{self.url} gave an answer that is no JSON.", "Check SUPABASE_URL."
+            ) from error

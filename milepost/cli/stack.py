@@ -1,0 +1,51 @@
+"""`milepost dev` and `milepost demo`: the whole stack on this machine."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import click
+
+from milepost.cli.output import as_json
+from milepost.errors import ConfigurationError
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] == "milepost":
+            raise
+        raise ConfigurationError(
+            f"The local stack needs the package {error.name}, which is not installed.",
+            "Install what it needs: pip install 'milepost[local]', or `make setup` in a checkout.",
+        ) from None
+
+
+@click.command()
+@click.option(
+    "--port", default=54321, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one."
+)
+@click.option(
+    "--data", type=click.Path(file_okay=False, path_type=Path), help="Keeps data and keys in this folder."
+)
+@as_json
+def dev(port: int, data: Path | None, json: bool) -> None:
+    """Run Milepost on this machine until Ctrl-C.
+
+    Postgres, PostgREST, the functions, the page and a stand-in for Supabase Realtime, for development only.
+    With --json the first line says where everything is, and the keys.
+    """
+    sys.exit(_import("milepost.local.dev").dev(port, data, json))
+
+
+@click.command()
+@as_json
+def demo(json: bool) -> None:
+    """Run a real job: checksum the files of the Python and Node installations on this machine.
+
+    Starts the local stack for it, unless MILEPOST_URL names a server. On a terminal it stays with the page's
+    address until Ctrl-C.
+    """
+    sys.exit(_import("milepost.demo").demo(json))
