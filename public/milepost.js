@@ -60,7 +60,7 @@ export function watchJob(client, jobId, options = {}) {
       if (heard.isNew) onEvent(event);
       if (heard.changed) onChange(shown());
       // Stages and workers travel in no message, so they follow a moment later.
-      if (heard.isNew) line.readWithin(heard.isWhole && event.type === "job.progress" ? partsMs : undefined);
+      if (heard.isNew) line.readWithin(heard.isWhole ? partsMs : undefined);
     },
     clock,
   });
@@ -118,18 +118,22 @@ export function watchTenant(client, tenantId, options = {}) {
     return found.flat();
   }
 
+  // A job that no longer matches is kept, out of sight: what is heard of it may bring it back.
+  const isListed = (id) => picture.rows.has(id) && matches(picture.rows.get(id).job, filter);
+  const list = () => [...picture.rows.values()].map(({ job }) => job).filter((job) => matches(job, filter)).sort(newestFirst);
+
   /** Puts what was read into the picture. `covers` says of which rows their absence means that they are gone. */
   function put(jobs, readAt, covers) {
     const change = { changed: [], removed: [] };
     const found = new Set();
     for (const job of jobs) {
-      if (!matches(job, filter)) continue;
       found.add(job.job_id);
       elsewhere.delete(job.job_id);
-      if (picture.read(job, readAt)) change.changed.push(job.job_id);
+      if (picture.read(job, readAt)) change[isListed(job.job_id) ? "changed" : "removed"].push(job.job_id);
     }
     for (const [id, row] of picture.rows) {
-      if (!found.has(id) && row.readAt < readAt && covers(row.job)) {
+      // Unless something newer was read or heard of it meanwhile.
+      if (!found.has(id) && row.readAt < readAt && row.heardAt < readAt && covers(row.job)) {
         picture.rows.delete(id);
         change.removed.push(id);
       }
@@ -144,7 +148,7 @@ export function watchTenant(client, tenantId, options = {}) {
     const last = page.jobs.at(-1);
     const isFirst = !loaded;
     const reachesAll = page.next === null;
-    const change = put(page.jobs, readAt, (job) => reachesAll || (last && newestFirst(job, last) <= 0));
+    const change = put(page.jobs, readAt, (job) => reachesAll || time(job) > time(last));
     if (isFirst || reachesAll) next = page.next;
     loaded = true;
     if (isFirst || change.changed.length || change.removed.length) onChange(change);
@@ -178,7 +182,7 @@ export function watchTenant(client, tenantId, options = {}) {
       // A regular read looks after every job that may still move, wherever it is in the list.
       const ids = new Set(holes);
       if (isRegular) {
-        const firstPage = new Set(sorted(picture).slice(0, pageSize).map((job) => job.job_id));
+        const firstPage = new Set(list().slice(0, pageSize).map((job) => job.job_id));
         for (const { job } of picture.rows.values()) {
           if (!TERMINAL.has(job.state) && !firstPage.has(job.job_id)) ids.add(job.job_id);
         }
@@ -203,6 +207,7 @@ export function watchTenant(client, tenantId, options = {}) {
         }
         return;
       }
+      const wasListed = isListed(id);
       const heard = picture.hear(event);
       if (!heard.isNew) return;
       onEvent(event);
@@ -210,22 +215,17 @@ export function watchTenant(client, tenantId, options = {}) {
         holes.add(id);
         line.readWithin();
       }
-      if (!matches(picture.rows.get(id).job, filter)) {
-        picture.rows.delete(id);
-        elsewhere.add(id);
-        onChange({ changed: [], removed: [id] });
-      } else if (heard.changed) {
-        onChange({ changed: [id], removed: [] });
-      }
+      if (heard.changed && isListed(id)) onChange({ changed: [id], removed: [] });
+      else if (wasListed && !isListed(id)) onChange({ changed: [], removed: [id] });
     },
     clock,
   });
 
   return {
     get jobs() {
-      return sorted(picture);
+      return list();
     },
-    job: (id) => picture.rows.get(id)?.job ?? null,
+    job: (id) => (isListed(id) ? picture.rows.get(id).job : null),
     get loaded() {
       return loaded;
     },
@@ -258,7 +258,7 @@ export function watchTenant(client, tenantId, options = {}) {
 
 /** Rows as snapshots and messages left them, in whatever order these came. */
 class Picture {
-  rows = new Map(); // job_id -> {job, version, readAt}
+  rows = new Map(); // job_id -> {job, version, heard, readAt, heardAt}
   #ticks = 0;
 
   /** The number of a read that begins now: what a later read found is newer. */
@@ -270,7 +270,8 @@ class Picture {
   read(job, readAt) {
     const row = this.rows.get(job.job_id);
     if (row && (job.version < row.version || (job.version === row.version && readAt < row.readAt))) return false;
-    this.rows.set(job.job_id, { job, version: job.version, readAt });
+    const { heard = 0, heardAt = 0 } = row ?? {};
+    this.rows.set(job.job_id, { job, version: job.version, heard, readAt, heardAt });
     return !row || !same(row.job, job);
   }
 
@@ -281,7 +282,10 @@ class Picture {
   hear(event) {
     const row = this.rows.get(event.job_id);
     if (!row) return { isNew: true, changed: false, isWhole: false };
-    if (event.version <= row.version) return { isNew: false, changed: false, isWhole: true };
+    // One that was overtaken is not needed: the hole that it left is being read.
+    if (event.version <= Math.max(row.version, row.heard)) return { isNew: false, changed: false, isWhole: true };
+    row.heard = event.version;
+    row.heardAt = this.#ticks;
     const isNext = event.version === row.version + 1;
     const carriesFigures = event.type.startsWith("job.") && "state" in event.data;
     if (carriesFigures) {
@@ -291,7 +295,7 @@ class Picture {
       row.job = { ...row.job, version: event.version };
       row.version = event.version;
     }
-    const saysAll = event.type === "job.progress" || event.type === "item.changed" || event.type === "job.stalled";
+    const saysAll = event.type === "job.progress" || event.type === "item.changed";
     return { isNew: true, changed: carriesFigures, isWhole: isNext && saysAll };
   }
 }
@@ -342,42 +346,46 @@ function follow(client, topic, options) {
   // READS: one at a time; what becomes due during one is read after it.
   let timer = null;
   let dueAt = Infinity;
-  let isRegular = true;
+  let regularAt = Infinity;
   let isReading = false;
   let failures = 0;
   let readAt = null;
 
-  function readWithin(ms = gatherMs, regular = false) {
-    if (isClosed) return;
-    isRegular ||= regular;
+  function readWithin(ms = gatherMs) {
     dueAt = Math.min(dueAt, clock.now() + ms);
-    if (isReading) return;
+    schedule();
+  }
+
+  function readAllNow() {
+    regularAt = clock.now();
+    schedule();
+  }
+
+  function schedule() {
+    if (isClosed || isReading) return;
     clock.clearTimeout(timer);
-    timer = clock.setTimeout(readNow, Math.max(0, dueAt - clock.now()));
+    timer = clock.setTimeout(readNow, Math.max(0, Math.min(dueAt, regularAt) - clock.now()));
   }
 
   async function readNow() {
-    const regular = isRegular;
+    const isRegular = clock.now() >= regularAt;
     dueAt = Infinity;
-    isRegular = false;
+    if (isRegular) regularAt = Infinity;
     isReading = true;
-    let wait = null;
     try {
-      await read(regular);
+      await read(isRegular);
       failures = 0;
       readAt = clock.now();
+      if (isRegular) regularAt = Math.min(regularAt, readAt + refreshMs * (0.9 + 0.2 * random()));
     } catch (error) {
-      wait = backoff(failures++);
-      isRegular ||= regular;
+      dueAt = clock.now() + backoff(failures++);
+      if (isRegular) regularAt = dueAt;
       if (!isClosed) onError(error);
       if (error.code === "job_not_found") close();
     }
     isReading = false;
-    if (isClosed) return;
     tell();
-    if (wait !== null) dueAt = clock.now() + wait;
-    if (dueAt < Infinity) readWithin(Math.max(0, dueAt - clock.now()));
-    else readWithin(refreshMs * (0.9 + 0.2 * random()), true);
+    schedule();
   }
 
   // TRANSPORTS: the best one that works carries the messages, and those above it keep trying.
@@ -408,11 +416,11 @@ function follow(client, topic, options) {
         rung.upAt = clock.now();
         rung.reason = null;
         rungs.slice(index + 1).forEach(abandon);
-        readWithin(0, true);
+        readAllNow();
         tell();
       }),
       message: current(hear),
-      stale: current(() => readWithin(0, true)),
+      stale: current(readAllNow),
       down: current((reason) => {
         if (rung.isUp && clock.now() - rung.upAt >= STEADY_MS) rung.tries = 0;
         rung.close();
@@ -438,7 +446,7 @@ function follow(client, topic, options) {
   let told = "";
   function tell() {
     const rung = rungs.find(({ isUp }) => isUp);
-    const isStream = rung && rung.transport.name !== "polling";
+    const isStream = rung !== undefined && rung !== rungs.at(-1);
     let state = "connecting";
     if (failures > 0 && !isStream) state = "unreachable";
     else if (rung) state = isStream ? "live" : "polling";
@@ -451,7 +459,7 @@ function follow(client, topic, options) {
 
   function refresh() {
     failures = 0;
-    readWithin(0, true);
+    readAllNow();
     // Whatever waits for its next try may as well try now.
     rungs.forEach((rung, index) => {
       if (rung.retry === null) return;
@@ -471,7 +479,7 @@ function follow(client, topic, options) {
 
   tell();
   // A first look at once; the read that counts comes when messages flow.
-  readWithin(0, true);
+  readAllNow();
   open(0);
   return { readWithin, refresh, close };
 }
@@ -573,13 +581,13 @@ function matches(job, { state, kind, liveness }) {
   );
 }
 
-function sorted(picture) {
-  return [...picture.rows.values()].map(({ job }) => job).sort(newestFirst);
+// Both spellings of a time occur (Z and +00:00), so instants are compared, not texts.
+function time(job) {
+  return Date.parse(job.created_at);
 }
 
-// Both spellings of a time occur (Z and +00:00), so instants are compared, not texts.
 function newestFirst(a, b) {
-  return Date.parse(b.created_at) - Date.parse(a.created_at) || (a.job_id < b.job_id ? 1 : -1);
+  return time(b) - time(a) || (a.job_id < b.job_id ? 1 : -1);
 }
 
 function same(a, b) {

@@ -2,8 +2,8 @@
 
     python benchmarks/liveness/run.py [--seeds N] [--tuning]
 
-The adaptive rule is driven through the SQL functions of sql/schema/20_rhythm*.sql. Its constants were chosen on even
-seeds (`--tuning` shows these); odd ones were not looked at until then, and are what is reported.
+The adaptive rule is driven through the SQL functions of sql/schema/20_rhythm*.sql. Its constants were chosen on
+even seeds (`--tuning` shows these); odd ones were not looked at until then, and are what is reported.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ create role anon; create role authenticated; create role service_role;
 create schema milepost_private;
 """
 
-# One run through the functions that serve live jobs. The i-th alarm is the active second at which the job is late,
-# stalled, or stalled by its kind's history, if nothing follows the i-th contact. JSON, as arrays convert slowly.
+# One run through the functions that serve live jobs. The i-th alarm is the active second at which the job is
+# late, stalled, or stalled by its kind's history, if nothing follows contact i. JSON, as arrays convert slowly.
 DRIVER = """
 create function pg_temp.drive(
   active_s float8[], done float8[], event text[], history milepost_private.kind_rhythm
@@ -127,7 +127,7 @@ def ask(db: psycopg.Connection[Any], function: str, trace: Trace, history: str |
 
 
 def fixed(trace: Trace, limit_s: float) -> list[float]:
-    """When each contact's silence passes a fixed limit; a change of the count, or any event, ends a silence."""
+    """When each contact's silence passes a fixed limit; a change of the count or an event ends it."""
     alarms, since, before = [], 0.0, 0.0
     for active_s, done, event in zip(trace.active_s, trace.done, trace.event, strict=True):
         if done != before or event != "checkpoint":

@@ -9,7 +9,9 @@ HOST = "127.0.0.1"
 
 
 def listen(port: int) -> socket.socket:
-    """A bound socket on `port`, or on a free one for 0. Raises LocalStackError when the port is taken."""
+    """A bound socket on `port`, or on a free one for 0. Raises LocalStackError when it cannot be had."""
+    if not 0 <= port <= 65_535:
+        raise LocalStackError(f"Expected a port from 0 (a free one) to 65535, found {port}.")
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -155,13 +155,17 @@ class Stack:
 
     def _prepare_folder(self) -> None:
         if self._data is not None:
-            self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = (self._data / "lock").open("a")
             try:
+                self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._lock = (self._data / "lock").open("a")
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise LocalStackError(
                     f"Another stack runs on the data in {self._data}. Stop it, or give another --data DIR."
+                ) from error
+            except OSError as error:
+                raise LocalStackError(
+                    f"The folder {self._data} cannot be used ({error.strerror}). Give another --data DIR."
                 ) from error
         folder = self._data or Path(tempfile.gettempdir())
         free = shutil.disk_usage(folder).free

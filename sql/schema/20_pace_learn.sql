@@ -15,6 +15,7 @@ declare
   v_gain  float8;
   v_apart float8;
   v_share float8;
+  v_rank  float8;
   v_low   float8[];
   v_high  float8[];
 begin
@@ -64,13 +65,15 @@ begin
         when predicted_s[tenth] > 0 and reached_s[tenth] < active_s then ln((active_s - reached_s[tenth]) / predicted_s[tenth])
       end;
     end loop;
-    -- A tenth and its neighbours count together, so that a few runs are enough.
+    -- The next run falls below the k-th lowest of n in k of n + 1 cases: of few runs, the tenth percentile is the lowest.
+    v_rank := greatest((0.1 * (least(history.runs, 20) + 1) - 1) / greatest(least(history.runs, 20) - 1, 1), 0);
+    -- A tenth and its neighbours count together, so that one lucky run does not make a narrow range.
     select array_agg(q.low order by q.tenth), array_agg(q.high order by q.tenth)
       into v_low, v_high
       from (
         select t.tenth,
-               percentile_cont(0.1) within group (order by r.residual) as low,
-               percentile_cont(0.9) within group (order by r.residual) as high
+               percentile_cont(v_rank) within group (order by r.residual) as low,
+               percentile_cont(1 - v_rank) within group (order by r.residual) as high
           from generate_series(1, 10) as t (tenth)
           left join unnest(history.residuals) with ordinality as r (residual, place)
             on (r.place - 1) % 10 + 1 between t.tenth - 1 and t.tenth + 1

@@ -65,6 +65,9 @@ create table if not exists milepost.events (
 ) partition by range (ts);
 create index if not exists events_by_tenant on milepost.events (tenant_id, event_id);
 
+-- Writers look at it before they draw an id: see stream_events.
+grant usage, select on sequence milepost.events_event_id_seq to service_role;
+
 comment on table milepost.events is 'The history of jobs: one row, one version and one message on each topic for each event.';
 comment on column milepost.events.event_id is 'Order of writing.';
 comment on column milepost.events.tenant_id is 'The tenant it belongs to.';

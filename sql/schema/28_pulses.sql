@@ -11,7 +11,9 @@ create table if not exists milepost_private.pulses (
   progress_event_at timestamptz,
   progress_event_percent double precision,
   held_back        boolean not null default false,
+  coalesced        bigint not null default 0,
   stalled_at       timestamptz,
+  tenth            smallint not null default -1,
   constraint pulses_pkey primary key (job_id),
   constraint pulses_job_exists foreign key (job_id) references milepost.jobs (job_id) on delete cascade
 ) with (fillfactor = 50);
@@ -20,7 +22,9 @@ comment on column milepost_private.pulses.active_s is 'The active clock at activ
 comment on column milepost_private.pulses.running is 'Whether the active clock has run since active_at.';
 comment on column milepost_private.pulses.settled is 'The job''s settled items at the last checkpoint.';
 comment on column milepost_private.pulses.held_back is 'Whether a progress event is due that was held back.';
+comment on column milepost_private.pulses.coalesced is 'Progress events that were held back and went out with a later one.';
 comment on column milepost_private.pulses.stalled_at is 'When a sweep found it stalled; null again once it makes progress.';
+comment on column milepost_private.pulses.tenth is 'The last tenth of its progress for which a prediction was kept; -1 before the first.';
 alter table milepost_private.pulses enable row level security;
 drop policy if exists "members read their tenant's pulses" on milepost_private.pulses;
 create policy "members read their tenant's pulses" on milepost_private.pulses for select to authenticated

@@ -1,28 +1,49 @@
--- learn_kind: what a run that completed teaches about its kind.
+-- learn_kind: what a run that completed teaches about its kind, and how right its predictions were.
 create or replace function milepost_private.learn_kind(job_id uuid)
 returns void
 language plpgsql
 volatile
 set search_path = ''
 as $$
+declare
+  v_job       milepost.jobs;
+  v_pulse     milepost_private.pulses;
+  v_kind      milepost_private.kinds;
+  v_reached   double precision[];
+  v_predicted double precision[];
 begin
-  insert into milepost_private.kinds as k (tenant_id, kind, pace, rhythm, updated_at)
-  select j.tenant_id, j.kind,
-         milepost_private.kind_pace_learn(null, p.active_s, w.work, null, null),
-         milepost_private.kind_rhythm_learn(null, p.rhythm), now()
-  from milepost.jobs j
-  join milepost_private.pulses p on p.job_id = j.job_id,
-  lateral (select j.items_completed::double precision + j.items_failed + j.items_canceled as work) w
-  where j.job_id = learn_kind.job_id and p.active_s > 0
-  on conflict (tenant_id, kind) do update set
-    pace = (select milepost_private.kind_pace_learn(k.pace, p.active_s,
-              j.items_completed::double precision + j.items_failed + j.items_canceled, null, null)
-            from milepost.jobs j join milepost_private.pulses p on p.job_id = j.job_id where j.job_id = learn_kind.job_id),
-    rhythm = (select milepost_private.kind_rhythm_learn(k.rhythm, p.rhythm)
-              from milepost_private.pulses p where p.job_id = learn_kind.job_id),
-    updated_at = excluded.updated_at;
+  select * into v_job from milepost.jobs j where j.job_id = learn_kind.job_id;
+  select * into v_pulse from milepost_private.pulses p where p.job_id = learn_kind.job_id;
+  -- GUARD: it never ran
+  if v_pulse.active_s is null or v_pulse.active_s <= 0 then
+    return;
+  end if;
+
+  insert into milepost_private.eta_scores (job_id, tenth, tenant_id, kind, log_error, covered, width)
+  select p.job_id, p.tenth, v_job.tenant_id, v_job.kind, ln(p.remaining_s / t.true_s),
+         t.true_s between p.low_s and p.high_s, (p.high_s - p.low_s) / t.true_s
+  from milepost_private.predictions p
+  cross join lateral (select v_pulse.active_s - p.active_s as true_s) t
+  where p.job_id = learn_kind.job_id and p.remaining_s > 0 and t.true_s > 0
+  on conflict do nothing;
+
+  select array_agg(p.active_s order by g.tenth), array_agg(p.remaining_s order by g.tenth) into v_reached, v_predicted
+  from generate_series(0, 9) as g (tenth)
+  left join milepost_private.predictions p on p.job_id = learn_kind.job_id and p.tenth = g.tenth;
+
+  -- Runs of a kind that end at the same moment learn one after the other.
+  insert into milepost_private.kinds (tenant_id, kind) values (v_job.tenant_id, v_job.kind) on conflict do nothing;
+  select * into v_kind from milepost_private.kinds k
+  where k.tenant_id = v_job.tenant_id and k.kind = v_job.kind for no key update;
+  update milepost_private.kinds k set
+    pace = milepost_private.kind_pace_learn(v_kind.pace, v_pulse.active_s,
+             v_job.items_completed::double precision + v_job.items_failed + v_job.items_canceled, v_reached, v_predicted),
+    rhythm = milepost_private.kind_rhythm_learn(v_kind.rhythm, v_pulse.rhythm),
+    updated_at = now()
+  where k.tenant_id = v_job.tenant_id and k.kind = v_job.kind;
 end;
 $$;
-comment on function milepost_private.learn_kind(uuid) is 'Takes a completed job''s pace and rhythm into what its kind remembers.';
+comment on function milepost_private.learn_kind(uuid) is
+'Takes a completed job''s pace and rhythm into what its kind remembers, and scores its predictions.';
 revoke execute on function milepost_private.learn_kind(uuid) from public, anon, authenticated;
 grant execute on function milepost_private.learn_kind(uuid) to service_role;

@@ -21,6 +21,7 @@ declare
   v_job_id  uuid;
   v_drafts  milepost_private.event_draft[];
   v_due     uuid[];
+  v_tenths  uuid[];
 begin
   -- JOBS: the missing ones are made in the order of their keys, then all are locked in the order of their ids, so that
   -- requests cannot deadlock.
@@ -277,8 +278,10 @@ begin
       progress_event_at = case when d.is_due then v_now else p.progress_event_at end,
       progress_event_percent = case when d.is_due then c.percent else p.progress_event_percent end,
       held_back = not d.is_due,
+      coalesced = q.coalesced + (not d.is_due)::int,
       settled = c.settled,
-      stalled_at = case when c.settled > q.settled then null else q.stalled_at end
+      stalled_at = case when c.settled > q.settled then null else q.stalled_at end,
+      tenth = greatest(q.tenth, least(floor(c.percent / 10), 9))
     from counted c
     join milepost.tenants t on t.tenant_id = c.tenant_id
     join milepost_private.pulses q on q.job_id = c.job_id
@@ -294,7 +297,7 @@ begin
         or abs(c.percent - q.progress_event_percent) >= t.progress_step_percent
         or (c.percent is null) <> (q.progress_event_percent is null)) as is_due) d
     where p.job_id = c.job_id
-    returning p.job_id, d.is_due, c.settled > q.settled as rose, q.stalled_at
+    returning p.job_id, d.is_due, c.settled > q.settled as rose, q.stalled_at, p.tenth > q.tenth as is_tenth
   ), rose as (
     -- Counts that come from stages or items rise here, not in the lanes.
     update milepost.jobs j set last_progress_at = greatest(j.last_progress_at, v_now)
@@ -302,8 +305,21 @@ begin
   )
   select array_agg(b.job_id) filter (where b.is_due),
          array_agg(row(b.job_id, 'job.recovered', jsonb_build_object('stalled_at', milepost_private.iso(b.stalled_at))
-                  )::milepost_private.event_draft order by b.job_id) filter (where b.rose and b.stalled_at is not null)
-  into v_due, v_drafts from beaten b;
+                  )::milepost_private.event_draft order by b.job_id) filter (where b.rose and b.stalled_at is not null),
+         array_agg(b.job_id) filter (where b.is_tenth)
+  into v_due, v_drafts, v_tenths from beaten b;
+
+  -- What is predicted at each tenth is kept, and scored when the job is done.
+  if v_tenths is not null then
+    insert into milepost_private.predictions (job_id, tenth, active_s, remaining_s, low_s, high_s)
+    select j.job_id, p.tenth, p.active_s, f.eta_ms / 1000.0, f.eta_low_ms / 1000.0, f.eta_high_ms / 1000.0
+    from milepost.jobs j
+    join milepost_private.pulses p on p.job_id = j.job_id
+    left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+    cross join lateral milepost_private.figures(j, p, k, v_now) f
+    where j.job_id = any (v_tenths) and j.finished_at is null
+    on conflict do nothing;
+  end if;
 
   select v_drafts || array_agg(row(j.job_id, 'job.progress', milepost_private.progress_fields(j, milepost_private.figures(j, p, k, v_now))
                   )::milepost_private.event_draft order by j.job_id) into v_drafts

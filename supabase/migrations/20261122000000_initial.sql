@@ -54,10 +54,12 @@ create table if not exists milepost.tenants (
   name                 text not null,
   progress_interval_ms int not null default 250,
   progress_step_percent double precision not null default 1,
+  messages_per_s       double precision not null default 80,
   created_at           timestamptz not null default now(),
   constraint tenants_pkey primary key (tenant_id),
   constraint tenant_name_is_short check (length(name) between 1 and 200),
   constraint progress_interval_is_not_negative check (progress_interval_ms between 0 and 3600000),
+  constraint message_budget_is_positive check (messages_per_s > 0),
   constraint progress_step_is_a_percentage check (progress_step_percent > 0 and progress_step_percent <= 100)
 );
 
@@ -66,6 +68,7 @@ comment on column milepost.tenants.tenant_id is 'Its id; part of the Realtime to
 comment on column milepost.tenants.name is 'What people call it.';
 comment on column milepost.tenants.progress_interval_ms is 'A progress event is made when this much time has passed since the last one of the job, in ms.';
 comment on column milepost.tenants.progress_step_percent is 'A progress event is made when percent_complete moved by this many points.';
+comment on column milepost.tenants.messages_per_s is 'Realtime messages a second that progress may cost; the interval of progress events stretches to keep within it. Supabase''s free plan has 100 for the whole project.';
 comment on column milepost.tenants.created_at is 'When it was created.';
 
 alter table milepost.tenants enable row level security;
@@ -137,14 +140,17 @@ grant select, insert, update, delete on milepost_private.keys to service_role;
 -- key_by_hash: the usable key with this hash, or nothing.
 create or replace function milepost_private.key_by_hash(key_hash text)
 returns milepost_private.keys
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return (
   select k from milepost_private.keys k
   where k.key_hash = key_by_hash.key_hash
     and k.revoked_at is null
-    and (k.expires_at is null or k.expires_at > now());
+    and (k.expires_at is null or k.expires_at > now()));
+end;
 $$;
 comment on function milepost_private.key_by_hash(text) is 'The key with this sha256, unless it is revoked or expired.';
 revoke execute on function milepost_private.key_by_hash(text) from public, anon, authenticated;
@@ -153,15 +159,18 @@ grant execute on function milepost_private.key_by_hash(text) to service_role;
 -- my_tenants: what every policy asks. A definer, since the caller may read neither keys nor others' memberships.
 create or replace function milepost_private.my_tenants()
 returns setof uuid
-language sql
+language plpgsql
 stable
 security definer
 set search_path = ''
 as $$
+begin
+  return query
   select m.tenant_id from milepost.members m where m.user_id = auth.uid()
   union all
   select k.tenant_id from milepost_private.key_by_hash(nullif(current_setting('milepost.key_hash', true), '')) k
   where k.tenant_id is not null and k.scope in ('worker', 'operator');
+end;
 $$;
 comment on function milepost_private.my_tenants() is
 'Tenants that the caller may read: a user''s memberships, or the tenant of the Milepost key that call_with_key entered with.';
@@ -171,12 +180,13 @@ grant execute on function milepost_private.my_tenants() to authenticated, servic
 -- may_control: may the caller pause, resume, cancel, retry this job?
 create or replace function milepost_private.may_control(tenant_id uuid, owner_id uuid)
 returns boolean
-language sql
+language plpgsql
 stable
 security definer
 set search_path = ''
 as $$
-  select exists (
+begin
+  return exists (
     select from milepost.members m
     where m.user_id = auth.uid() and m.tenant_id = may_control.tenant_id
       and (m.role in ('operator', 'admin') or m.user_id = may_control.owner_id)
@@ -184,6 +194,7 @@ as $$
     select from milepost_private.key_by_hash(nullif(current_setting('milepost.key_hash', true), '')) k
     where k.tenant_id = may_control.tenant_id and k.scope = 'operator'
   );
+end;
 $$;
 comment on function milepost_private.may_control(uuid, uuid) is
 'Whether the caller may control a job of this tenant and owner: operators, admins, operator keys, and members who own it.';
@@ -193,17 +204,19 @@ grant execute on function milepost_private.may_control(uuid, uuid) to authentica
 -- actor: the caller's name in events: user:<id>, key:<id> or system.
 create or replace function milepost_private.actor()
 returns text
-language sql
+language plpgsql
 stable
 security definer
 set search_path = ''
 as $$
-  select coalesce(
+begin
+  return coalesce(
     'user:' || auth.uid(),
     (select 'key:' || k.key_id
      from milepost_private.key_by_hash(nullif(current_setting('milepost.key_hash', true), '')) k
      where k.key_id is not null),
     'system');
+end;
 $$;
 comment on function milepost_private.actor() is 'Who is calling, as events name it: user:<id>, key:<id> or system.';
 revoke execute on function milepost_private.actor() from public, anon, authenticated;
@@ -289,6 +302,24 @@ drop policy if exists "members see who else is a member" on milepost.members;
 create policy "members see who else is a member" on milepost.members for select to authenticated
   using (tenant_id = any (array(select milepost_private.my_tenants())));
 
+-- ==== sql/schema/14_loads.sql
+
+-- tenant_loads: how many of a tenant's jobs are at work; what stretches the interval of progress events.
+create table if not exists milepost_private.tenant_loads (
+  tenant_id    uuid not null,
+  jobs_at_work int not null default 0,
+  constraint tenant_loads_pkey primary key (tenant_id),
+  constraint tenant_loads_tenant_exists foreign key (tenant_id) references milepost.tenants (tenant_id) on delete cascade
+);
+comment on table milepost_private.tenant_loads is 'Jobs at work per tenant, kept by transition.';
+alter table milepost_private.tenant_loads enable row level security;
+drop policy if exists "members read their tenant's load" on milepost_private.tenant_loads;
+create policy "members read their tenant's load" on milepost_private.tenant_loads for select to authenticated
+  using (tenant_id = any (array(select milepost_private.my_tenants())));
+revoke all on milepost_private.tenant_loads from public, anon, authenticated;
+grant select on milepost_private.tenant_loads to authenticated;
+grant select, insert, update, delete on milepost_private.tenant_loads to service_role;
+
 -- ==== sql/schema/20_pace.sql
 
 -- The estimator's types: what a job remembers of its own pace, what a kind remembers of its runs, and an answer.
@@ -304,9 +335,10 @@ begin
       gap_s          float8,  -- running mean of the time between advances
       work           float8,  -- items settled, those of a repeated attempt included
       spent_s        float8,  -- seconds they took
-      recent_work    float8,  -- the same for about the last sixteenth of the run
+      growth         float8,  -- by how much the total grew (fell, where negative) meanwhile
+      recent_work    float8,  -- the same three for about the last sixteenth of the run
       recent_s       float8,
-      recent_growth  float8,  -- by how much the total grew (fell, where negative) meanwhile
+      recent_growth  float8,
       check_s        float8,  -- the last self-check: active clock, work, and both costs as they were
       check_work     float8,
       check_mean     float8,
@@ -325,8 +357,7 @@ begin
       costed_runs      int,       -- those of them that counted items
       ln_cost          float8,    -- mean of ln(active seconds per item), and its variance
       ln_cost_var      float8,
-      shape            float8[],  -- share of the run's time at which 10 %, 20 % .. 90 % were reached, and the variance of its logarithm
-      shape_var        float8[],
+      shape            float8[],  -- share of the run's time at which 10 %, 20 % .. 90 % were reached
       residuals        float8[],  -- ln(true / predicted) of the last 20 runs, ten a run: predicted at 0 %, 10 % .. 90 %
       residual_low     float8[],  -- their tenth and ninetieth percentiles for each tenth of progress
       residual_high    float8[]
@@ -374,6 +405,9 @@ declare
   v_recent    float8;
   v_trust     float8;
   v_growth    float8;
+  v_share     float8;
+  v_so_far    float8;
+  v_lately    float8;
   v_prior     milepost_private.estimate;
   v_prior_var float8;
   v_weight    float8;
@@ -388,13 +422,29 @@ begin
 
     v_recent := ln(greatest(pace.recent_s / pace.recent_work * pace.work / pace.spent_s, 1e-6));
     v_trust := 1 / (1 + 100 * ((pace.error_recent / v_errors + 0.004) / (pace.error_mean / v_errors + 0.004)) ^ 5);
-    v_growth := pace.recent_growth / pace.recent_work;
+    -- A total is expected to go on growing or shrinking only as far as it does so now and did so all along.
+    v_growth := case sign(pace.growth) * sign(pace.recent_growth)
+      when 1 then sign(pace.growth) * least(abs(pace.growth / pace.work), abs(pace.recent_growth / pace.recent_work))
+      else 0
+    end;
     v_said.remaining_s := remaining * pace.spent_s / pace.work * exp(v_trust * v_recent)
       / (1 - v_growth * case when v_growth > 0 then 0.3 else 1 end);
 
     v_low := 0.5 * remaining / (pace.work + remaining) + 0.25 * sqrt(pace.error_mean / v_errors)
       + 0.12 * abs(v_recent) + 0.38 / sqrt(pace.moves);
     v_high := 0.15 + 0.52 * abs(v_recent) + 0.86 / sqrt(pace.moves);
+
+    -- Where runs of this kind spend their time unevenly, neither cost so far is the cost to come.
+    if history.shape is not null and fraction > 1e-9 and fraction < 1 then
+      v_share := milepost_private.pace_share(history.shape, fraction);
+      v_so_far := v_share / fraction;
+      v_lately := case
+        when fraction > 0.1 then 10 * (v_share - milepost_private.pace_share(history.shape, fraction - 0.1))
+        else v_so_far
+      end;
+      v_said.remaining_s := v_said.remaining_s * (1 - v_share) / (1 - fraction)
+        / (least(greatest(v_so_far, 0.1), 10) ^ (1 - v_trust) * least(greatest(v_lately, 0.1), 10) ^ v_trust);
+    end if;
 
     -- Counted down for the usual gap; beyond it a silence is expected to last on.
     v_said.remaining_s := greatest(
@@ -403,14 +453,15 @@ begin
       0.001
     );
     v_high := v_high + 1.5 * least(pace.gap_s / v_said.remaining_s, 2);
-  elsif fraction > 0 and fraction < 1 and active_s > 0 then
-    v_said.remaining_s := greatest(active_s * (1 - fraction) / fraction, 0.001);
+  elsif fraction > 1e-9 and fraction < 1 and active_s > 0 then
+    v_share := milepost_private.pace_share(history.shape, fraction);
+    v_said.remaining_s := greatest(active_s * (1 - v_share) / v_share, 0.001);
     v_low := 0.7;
     v_high := 0.7;
   end if;
 
   if history.runs > 0 then
-    v_prior := milepost_private.pace_prior(history, active_s, pace.work + remaining, fraction);
+    v_prior := milepost_private.pace_prior(history, active_s, coalesce(pace.work, 0) + remaining, fraction);
     -- 2.56 standard deviations lie between the tenth and the ninetieth percentile.
     v_prior_var := (ln(v_prior.high_s / v_prior.low_s) / 2.56) ^ 2;
     if v_said.remaining_s is null then
@@ -426,7 +477,7 @@ begin
   end if;
 
   -- Split-conformal: how wrong the kind's earlier predictions were at this tenth of progress.
-  v_tenth := 1 + floor(10 * least(greatest(fraction, 0), 0.99))::int;
+  v_tenth := case when fraction is not null then 1 + floor(10 * least(greatest(fraction, 0), 0.99)) end;
   if history.residual_low[v_tenth] is not null then
     v_weight := history.runs / (history.runs + 5.0);
     v_low := v_low + v_weight * (greatest(-history.residual_low[v_tenth], 0) - v_low);
@@ -451,6 +502,51 @@ grant execute on function milepost_private.pace_estimate(
   milepost_private.pace, float8, float8, milepost_private.kind_pace, float8
 ) to authenticated, service_role;
 
+-- ==== sql/schema/20_pace_estimate_lanes.sql
+
+-- pace_estimate_lanes: a job's estimate, held against lanes that have work of their own: the last one to finish decides.
+create or replace function milepost_private.pace_estimate_lanes(
+  estimate  milepost_private.estimate,  -- of the job as a whole
+  worked_s  float8[],                   -- for each lane with a total of its own: active seconds since it was first seen,
+  done      float8[],                   --   items it settled by work,
+  remaining float8[]                    --   and items pending
+)
+returns milepost_private.estimate
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_last_s float8;
+  v_spread float8;
+begin
+  -- A lane with few items yet is judged by what an item costs the others: that counts as two items of its own.
+  select l.remaining * (l.worked_s + 2 * o.cost) / (l.done + 2), 0.15 + 1 / sqrt(l.done + 2)
+    into v_last_s, v_spread
+    from unnest(worked_s, done, remaining) as l (worked_s, done, remaining),
+         (select sum(c.worked_s) / sum(c.done) as cost
+            from unnest(worked_s, done) as c (worked_s, done)
+          having sum(c.done) > 0) as o
+   order by 1 desc nulls last
+   limit 1;
+
+  if v_last_s > estimate.remaining_s then
+    estimate.remaining_s := v_last_s;
+    estimate.low_s := least(greatest(estimate.low_s, v_last_s * exp(-v_spread)), v_last_s);
+    estimate.high_s := v_last_s * exp(v_spread);
+  end if;
+  return estimate;
+end;
+$$;
+
+comment on function milepost_private.pace_estimate_lanes(milepost_private.estimate, float8[], float8[], float8[]) is
+'The estimate of a job whose lanes have shares of their own: not before its slowest lane is done.';
+
+revoke execute on function milepost_private.pace_estimate_lanes(milepost_private.estimate, float8[], float8[], float8[])
+  from public, anon, authenticated;
+grant execute on function milepost_private.pace_estimate_lanes(milepost_private.estimate, float8[], float8[], float8[])
+  to authenticated, service_role;
+
 -- ==== sql/schema/20_pace_learn.sql
 
 -- kind_pace_learn: what a kind's history is after one more completed run. Later runs weigh more: twenty runs are its memory.
@@ -470,6 +566,7 @@ declare
   v_gain  float8;
   v_apart float8;
   v_share float8;
+  v_rank  float8;
   v_low   float8[];
   v_high  float8[];
 begin
@@ -478,7 +575,7 @@ begin
     return history;
   end if;
   if history is null then
-    history := row(0, ln(active_s), 0.3, 0, null, 0.3, null, null, null, null, null);
+    history := row(0, ln(active_s), 0.3, 0, null, 0.3, null, null, null, null);
   end if;
 
   -- A first guess of the variances (0.3: a factor of 1.7 either way) counts as two runs.
@@ -504,14 +601,11 @@ begin
   if reached_s is not null then
     -- Before the first run every kind is taken to be even, and that counts as one run.
     history.shape := coalesce(history.shape, array[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]);
-    history.shape_var := coalesce(history.shape_var, array_fill(0.3::float8, array[9]));
     v_gain := greatest(1.0::float8 / (history.runs + 1), 0.05);
     for tenth in 1 .. 9 loop
       v_share := least(greatest(reached_s[tenth + 1] / active_s, 0.001), 0.999);
       if v_share is not null then
-        v_apart := ln(v_share / history.shape[tenth]);
-        history.shape[tenth] := history.shape[tenth] * exp(v_gain * v_apart);
-        history.shape_var[tenth] := history.shape_var[tenth] + v_gain * (v_apart ^ 2 - history.shape_var[tenth]);
+        history.shape[tenth] := history.shape[tenth] + v_gain * (v_share - history.shape[tenth]);
       end if;
     end loop;
   end if;
@@ -522,13 +616,15 @@ begin
         when predicted_s[tenth] > 0 and reached_s[tenth] < active_s then ln((active_s - reached_s[tenth]) / predicted_s[tenth])
       end;
     end loop;
-    -- A tenth and its neighbours count together, so that a few runs are enough.
+    -- The next run falls below the k-th lowest of n in k of n + 1 cases: of few runs, the tenth percentile is the lowest.
+    v_rank := greatest((0.1 * (least(history.runs, 20) + 1) - 1) / greatest(least(history.runs, 20) - 1, 1), 0);
+    -- A tenth and its neighbours count together, so that one lucky run does not make a narrow range.
     select array_agg(q.low order by q.tenth), array_agg(q.high order by q.tenth)
       into v_low, v_high
       from (
         select t.tenth,
-               percentile_cont(0.1) within group (order by r.residual) as low,
-               percentile_cont(0.9) within group (order by r.residual) as high
+               percentile_cont(v_rank) within group (order by r.residual) as low,
+               percentile_cont(1 - v_rank) within group (order by r.residual) as high
           from generate_series(1, 10) as t (tenth)
           left join unnest(history.residuals) with ordinality as r (residual, place)
             on (r.place - 1) % 10 + 1 between t.tenth - 1 and t.tenth + 1
@@ -566,14 +662,10 @@ as $$
 declare
   v_ln_total float8 := history.ln_duration;
   v_var      float8 := history.ln_duration_var;
-  v_tenth    int;
-  v_before   float8;
-  v_share    float8;
-  v_share_var float8;
-  v_weight   float8;
   v_slope    float8;
   v_lived    float8;
   v_median   float8;
+  v_width    float8;
 begin
   if items > 0 and history.costed_runs > 0 and history.ln_cost_var < v_var then
     v_ln_total := history.ln_cost + ln(items);
@@ -583,19 +675,10 @@ begin
   v_var := greatest(v_var * (1 + 1.0::float8 / history.runs), 0.01);
   active_s := greatest(active_s, 0);
 
-  if fraction > 0 and fraction < 1 and active_s > 0 and history.shape is not null then
-    -- Where on its way, in time, a run of this kind is at this fraction; and so how long this run is by its own clock.
-    v_tenth := floor(10 * fraction)::int;
-    v_before := case when v_tenth > 0 then history.shape[v_tenth] else 0 end;
-    v_share := v_before + (10 * fraction - v_tenth)
-      * (case when v_tenth < 9 then history.shape[v_tenth + 1] else 1 end - v_before);
-    v_share := least(greatest(v_share, 1e-6), 0.999);
-    v_share_var := history.shape_var[greatest(v_tenth, 1)] * greatest(0.1 / fraction, 1) + 0.001;
-    v_weight := v_var / (v_var + v_share_var);
-    v_ln_total := v_ln_total + v_weight * (ln(active_s / v_share) - v_ln_total);
-    v_var := v_weight * v_share_var / (1 - v_share) ^ 2;
-    v_median := exp(v_ln_total) * (1 - v_share);
-    return row(v_median, v_median * exp(-1.28 * sqrt(v_var)), v_median * exp(1.28 * sqrt(v_var)));
+  if fraction > 1e-9 and history.shape is not null then
+    v_median := exp(v_ln_total) * (1 - milepost_private.pace_share(history.shape, fraction));
+    v_width := exp(1.28 * sqrt(v_var));
+    return row(v_median, v_median / v_width, v_median * v_width);
   end if;
 
   -- Durations taken as log-logistic: like the log-normal in the middle, closed in form, and with a tail in which the longer
@@ -624,13 +707,15 @@ grant execute on function milepost_private.pace_prior(milepost_private.kind_pace
 -- Silence beyond the usual gap is time without work, so the rate of a job that hangs sinks towards 0.
 create or replace function milepost_private.pace_rate(pace milepost_private.pace, active_s float8)
 returns float8
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select case when (pace).work > 0 then
+begin
+  return case when (pace).work > 0 then
     (pace).recent_work / greatest((pace).recent_s + greatest(active_s - (pace).moved_s - (pace).gap_s, 0), 0.001)
   end;
+end;
 $$;
 
 comment on function milepost_private.pace_rate(milepost_private.pace, float8) is
@@ -638,6 +723,39 @@ comment on function milepost_private.pace_rate(milepost_private.pace, float8) is
 
 revoke execute on function milepost_private.pace_rate(milepost_private.pace, float8) from public, anon, authenticated;
 grant execute on function milepost_private.pace_rate(milepost_private.pace, float8) to authenticated, service_role;
+
+-- ==== sql/schema/20_pace_share.sql
+
+-- pace_share: which share of its time a run of a kind has behind it when this share of it is settled.
+create or replace function milepost_private.pace_share(
+  shape    float8[],  -- of the kind; null = even
+  fraction float8     -- 0 to 1
+)
+returns float8
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_tenth  int;
+  v_before float8;
+begin
+  fraction := least(greatest(fraction, 0), 1);
+  if shape is not null then
+    -- Straight lines between the tenths.
+    v_tenth := least(floor(10 * fraction)::int, 9);
+    v_before := coalesce(shape[v_tenth], 0);
+    fraction := v_before + (10 * fraction - v_tenth) * (coalesce(shape[v_tenth + 1], 1) - v_before);
+  end if;
+  return least(greatest(fraction, 0.001), 0.999);
+end;
+$$;
+
+comment on function milepost_private.pace_share(float8[], float8) is
+'The share of its time that a run of this shape has behind it at this fraction; never quite 0 or 1.';
+
+revoke execute on function milepost_private.pace_share(float8[], float8) from public, anon, authenticated;
+grant execute on function milepost_private.pace_share(float8[], float8) to authenticated, service_role;
 
 -- ==== sql/schema/20_pace_step.sql
 
@@ -654,32 +772,35 @@ immutable
 set search_path = ''
 as $$
 declare
-  v_moved float8;
-  v_took  float8;
-  v_keep  float8;
-  v_cost  float8;
+  v_moved  float8;
+  v_took   float8;
+  v_keep   float8;
+  v_cost   float8;
+  v_growth float8;
 begin
   if pace is null then
     -- What is done at second 0 was done before; what is done later was done since.
-    pace := row(case when active_s > 0 then 0 else done end, done + remaining, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    pace := row(case when active_s > 0 then 0 else done end, done + remaining, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
   end if;
 
+  done := coalesce(done, pace.done);
   v_moved := done - pace.done;
   pace.done := done;
 
   -- GUARD: no advance. After a fall the same items are work again: their cost counts, their number does not go back.
-  if v_moved is null or v_moved <= 0 then
+  if v_moved <= 0 then
     pace.total := coalesce(pace.total, done + remaining);
     return pace;
   end if;
 
-  active_s := greatest(active_s, pace.moved_s);
+  -- Less than a microsecond is no time.
+  active_s := case when active_s > pace.moved_s + 1e-6 then active_s else pace.moved_s end;
   v_took := active_s - pace.moved_s;
   v_cost := v_took / v_moved;
 
   -- A first advance that has nothing to do with the second was a jump over earlier work, or the start-up: it is no sample.
   if pace.moves = 1 and v_took > 0 and pace.spent_s not between pace.work * v_cost / 20 and pace.work * v_cost * 20 then
-    pace := row(done, pace.total, pace.moved_s, 0, 0, 0, 0, 0, 0, 0, pace.moved_s, 0, 0, 0, 0, 0, 0);
+    pace := row(done, pace.total, pace.moved_s, 0, 0, 0, 0, 0, 0, 0, 0, pace.moved_s, 0, 0, 0, 0, 0, 0);
   end if;
 
   v_keep := case when pace.moved_s > 0.1 * active_s then (pace.moved_s / active_s) ^ 16 else 0 end;
@@ -691,8 +812,10 @@ begin
   pace.recent_work := pace.recent_work * v_keep + v_moved;
   pace.recent_s := pace.recent_s * v_keep + v_took;
   -- A total corrected all at once is no growth that goes on: it counts for no more than the items done meanwhile.
-  pace.recent_growth := pace.recent_growth * v_keep
-    + coalesce(greatest(least(done + remaining - pace.total, v_moved), -2 * v_moved), 0);
+  v_growth := coalesce(done + remaining - pace.total, 0);
+  v_growth := greatest(least(v_growth, v_moved), -2 * v_moved);
+  pace.growth := pace.growth + v_growth;
+  pace.recent_growth := pace.recent_growth * v_keep + v_growth;
   pace.total := coalesce(done + remaining, pace.total);
 
   -- Self-check, each time the work has grown by 3 %: what would either cost have predicted for this stretch?
@@ -723,14 +846,15 @@ grant execute on function milepost_private.pace_step(milepost_private.pace, floa
 -- ==== sql/schema/20_rhythm.sql
 
 -- Liveness by progress: what is remembered of a job's rhythm, of its kind's, and the verdict drawn from both.
--- The rule is told in docs/liveness.md. All state is of fixed size; clocks are active seconds, which stand still while a job is paused.
+-- The rule is told in docs/liveness.md. All state is of fixed size; clocks are active seconds, which stand still
+-- while a job is paused.
 do $$
 begin
   if to_regtype('milepost_private.rhythm') is null then
     create type milepost_private.rhythm as (
       seen_s        float8,   -- active clock at the last contact
       contact_gap_s float8,   -- longest recent time between contacts
-      risen_s       float8,   -- active clock at the last counted rise, fall, resume, retry or stage: silence begins here
+      risen_s       float8,   -- active clock at the last counted rise, fall, resume, retry or stage, where silence begins
       base          float8,   -- settled items at that moment
       high          float8,   -- most settled items ever
       high_s        float8,   -- active clock when that was reached
@@ -787,6 +911,8 @@ language plpgsql
 immutable
 set search_path = ''
 as $$
+declare
+  v_first_s float8;
 begin
   -- GUARD: the run was never heard from
   if rhythm is null then
@@ -796,24 +922,25 @@ begin
   history.runs := coalesce(history.runs, 0) + 1;
 
   if rhythm.gaps >= 3 then
-    history.gap_ln := coalesce(
+    history.gap_ln := round(1e6 * coalesce(
       history.gap_ln + greatest(0.05, 1.0 / history.runs) * (rhythm.gap_ln - history.gap_ln),
       rhythm.gap_ln
-    );
+    )) / 1e6;
     -- Completing is progress too: the gap before it may be the longest.
     history.spread_ln := greatest(
-      0.9 * history.spread_ln,
-      ln(greatest(rhythm.longest_s, rhythm.seen_s - rhythm.risen_s, 0.001)) - rhythm.gap_ln,
+      history.spread_ln - 0.1,
+      ln(greatest(rhythm.longest_s, least(rhythm.seen_s - rhythm.risen_s, 1e9))) - rhythm.gap_ln,
       0
     );
   end if;
 
   -- A run that never counted anything teaches how long a whole run is silent.
-  history.first_s := greatest(
-    0.9 * history.first_s,
-    case when rhythm.high = 0 then least(rhythm.seen_s, 1e9) else rhythm.first_s end
-  );
-  history.falls := greatest(floor(0.9 * history.falls), rhythm.falls_most);
+  v_first_s := case when rhythm.high = 0 then least(greatest(rhythm.seen_s, 0.001), 1e9) else rhythm.first_s end;
+  if v_first_s is not null then
+    history.first_s := greatest(0.9 * history.first_s, v_first_s);
+  end if;
+
+  history.falls := greatest(history.falls - 1, rhythm.falls_most);
   return history;
 end;
 $$;
@@ -843,22 +970,22 @@ immutable
 set search_path = ''
 as $$
 declare
-  v_verdict  milepost_private.liveness_verdict;
-  v_unheard  boolean;
+  v_verdict   milepost_private.liveness_verdict;
+  v_contact_s float8;
+  v_unheard   boolean;
 begin
   v_verdict.threshold_s := milepost_private.rhythm_threshold_s(rhythm, stall_after_s, history);
   v_verdict.silence_s := milepost_private.rhythm_silence_s(rhythm, active_s, history);
 
-  -- A pause counts for neither clock, so that a job is not missed for the hours it was told to wait.
-  v_unheard := coalesce(
-    least(contact_age_s, active_s - rhythm.seen_s) > greatest(5 * rhythm.contact_gap_s, 60),
-    true
-  );
+  -- Neither clock counts a pause, so that a job is not missed for the hours it was told to wait.
+  v_contact_s := least(contact_age_s, active_s - rhythm.seen_s);
+  v_unheard := coalesce(v_contact_s > greatest(5 * rhythm.contact_gap_s, 60), true);
 
   v_verdict.liveness := case
     when v_verdict.silence_s > v_verdict.threshold_s then
-      case when v_unheard or rhythm.seen_s <= rhythm.risen_s then 'lost' else 'stalled' end
-    when v_verdict.silence_s > 0.5 * v_verdict.threshold_s or v_unheard and rhythm.contact_gap_s is not null then 'late'
+      -- Nothing heard since the last progress is no contact either, however short the silence.
+      case when v_unheard or v_contact_s > v_verdict.silence_s - 1 then 'lost' else 'stalled' end
+    when v_verdict.silence_s > 0.5 * v_verdict.threshold_s or v_unheard and rhythm.gaps >= 3 then 'late'
     else 'on_time'
   end;
 
@@ -889,24 +1016,27 @@ grant execute on function milepost_private.rhythm_liveness(
 -- ==== sql/schema/20_rhythm_silence_s.sql
 
 -- rhythm_silence_s: for how many active seconds a job has made no progress.
--- Once the count has fallen so often without a new high, climbing is no progress: silence is then counted from that high.
+-- Once the count has fallen so often without a new high, climbing is no progress: silence is then counted from that
+-- high.
 create or replace function milepost_private.rhythm_silence_s(
   rhythm   milepost_private.rhythm,        -- null = never heard from
   active_s float8,
   history  milepost_private.kind_rhythm    -- null = no earlier run
 )
 returns float8
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select greatest(
+begin
+  return greatest(
     active_s - case
       when rhythm.falls + rhythm.retries >= greatest(4, 1 + history.falls) then rhythm.high_s
       else coalesce(rhythm.risen_s, 0)
     end,
     0
   );
+end;
 $$;
 
 comment on function milepost_private.rhythm_silence_s(milepost_private.rhythm, float8, milepost_private.kind_rhythm) is
@@ -956,7 +1086,8 @@ grant execute on function milepost_private.rhythm_stalls_in_s(
 -- ==== sql/schema/20_rhythm_step.sql
 
 -- rhythm_step: what a job's rhythm is after one more contact.
--- A rise counts when it is at least 0.15 of a usual step; smaller ones add up, so that a crawl is silence and a slow-down is not.
+-- A rise counts when it is at least 0.15 of a usual step; smaller ones add up, so that a crawl is silence and a
+-- slow-down is not.
 create or replace function milepost_private.rhythm_step(
   rhythm   milepost_private.rhythm,   -- null = the job's start
   active_s float8,                    -- the job's active clock; one that goes back is taken to stand still
@@ -983,9 +1114,9 @@ begin
   active_s := greatest(active_s, rhythm.seen_s, rhythm.risen_s);
   done := greatest(coalesce(done, rhythm.base), 0);
 
-  -- No gap is taken as longer than 1e9 s, so that no arithmetic below can overflow.
+  -- A gap is taken as 1 ms to 1e9 s, since Postgres raises an error where float8 under- or overflows.
   if rhythm.seen_s is not null then
-    v_gap := least(active_s - rhythm.seen_s, 1e9);
+    v_gap := least(greatest(active_s - rhythm.seen_s, 0.001), 1e9);
     rhythm.contact_gap_s := greatest(rhythm.contact_gap_s - v_gap / 200, v_gap);
   end if;
   rhythm.seen_s := active_s;
@@ -1028,29 +1159,33 @@ begin
     return rhythm;
   end if;
 
-  v_gap := least(active_s - rhythm.risen_s, 1e9);
+  v_gap := least(greatest(active_s - rhythm.risen_s, 0.001), 1e9);
 
   if rhythm.fresh then
-    rhythm.first_s := greatest(rhythm.first_s, nullif(v_gap, 0));
+    if active_s > rhythm.risen_s then
+      rhythm.first_s := greatest(rhythm.first_s, v_gap);
+    end if;
     rhythm.fresh := false;
   -- GUARD: rises in quick succession, such as entries that were held back and come at once, are one rise
-  elsif v_gap = 0 or rhythm.gaps >= 3 and v_gap < 0.1 * exp(rhythm.gap_ln) then
+  elsif active_s = rhythm.risen_s or rhythm.gaps >= 3 and v_gap < 0.1 * exp(rhythm.gap_ln) then
     return rhythm;
   else
     rhythm.gaps := rhythm.gaps + 1;
+    -- The means are rounded, since one that decays towards ln 1 would underflow.
     if rhythm.gaps = 1 then
-      rhythm.gap_ln := ln(greatest(v_gap, 0.001));
+      rhythm.gap_ln := ln(v_gap);
       rhythm.longest_s := v_gap;
     else
-      rhythm.gap_ln := rhythm.gap_ln + greatest(0.05, 0.7 / rhythm.gaps)
-        * least(greatest(ln(greatest(v_gap, 0.001)) - rhythm.gap_ln, -1), 1);
+      rhythm.gap_ln := round(1e6 * (
+        rhythm.gap_ln + greatest(0.05, 0.7 / rhythm.gaps) * least(greatest(ln(v_gap) - rhythm.gap_ln, -1), 1)
+      )) / 1e6;
       rhythm.longest_s := greatest(rhythm.longest_s - v_gap / 200, v_gap);
     end if;
     -- The first steps may hold work skipped at once: the smallest of them is the usual one.
     v_step := least(greatest(ln(v_step), -600), 600);
     rhythm.step_ln := case
       when rhythm.gaps <= 3 then least(rhythm.step_ln, v_step)
-      else rhythm.step_ln + 0.1 * least(greatest(v_step - rhythm.step_ln, -1), 1)
+      else round(1e6 * (rhythm.step_ln + 0.1 * least(greatest(v_step - rhythm.step_ln, -1), 1))) / 1e6
     end;
   end if;
 
@@ -1198,11 +1333,13 @@ on conflict do nothing;
 -- is_terminal: has the job ended?
 create or replace function milepost_private.is_terminal(state text)
 returns boolean
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select is_terminal.state in ('completed', 'canceled', 'failed');
+begin
+  return is_terminal.state in ('completed', 'canceled', 'failed');
+end;
 $$;
 comment on function milepost_private.is_terminal(text) is 'Whether a job in this state has ended.';
 revoke execute on function milepost_private.is_terminal(text) from public, anon, authenticated;
@@ -1451,6 +1588,9 @@ create table if not exists milepost.lanes (
   rate_limited_seq   bigint not null default -1,
   deadline_seq       bigint not null default -1,
   metadata_seq       bigint not null default -1,
+  kind_seq           bigint not null default -1,
+  name_seq           bigint not null default -1,
+  unit_seq           bigint not null default -1,
   cursor             jsonb,
   cursor_seq         bigint not null default -1,
   cursor_at          timestamptz,
@@ -1492,6 +1632,9 @@ comment on column milepost.lanes.message_seq is 'The seq of its last message.';
 comment on column milepost.lanes.rate_limited_seq is 'The seq that said rate_limited_until.';
 comment on column milepost.lanes.deadline_seq is 'The seq that said processing_deadline_ms.';
 comment on column milepost.lanes.metadata_seq is 'The seq that said metadata.';
+comment on column milepost.lanes.kind_seq is 'The seq that said kind.';
+comment on column milepost.lanes.name_seq is 'The seq that said name.';
+comment on column milepost.lanes.unit_seq is 'The seq that said unit.';
 comment on column milepost.lanes.cursor is 'Its own JSON from which work can resume.';
 comment on column milepost.lanes.cursor_seq is 'The seq that said the cursor.';
 comment on column milepost.lanes.cursor_at is 'When the cursor arrived.';
@@ -1543,7 +1686,7 @@ comment on column milepost.stages.tenant_id is 'The tenant it belongs to.';
 comment on column milepost.stages.job_id is 'The job.';
 comment on column milepost.stages.name is 'Its name, unique in the job.';
 comment on column milepost.stages.position is 'Its place in the job, from 1.';
-comment on column milepost.stages.weight is 'Its share of the job''s percent, beside the other stages'' weights.';
+comment on column milepost.stages.weight is 'Its share of the job''s percent, beside the other stages'' weights: the greatest that the lanes said last, else what was given.';
 comment on column milepost.stages.state is 'Its state.';
 comment on column milepost.stages.items_total is 'Its total: the greatest that the lanes said last, else what was given. Null is unknown.';
 comment on column milepost.stages.items_total_given is 'The total given at creation; stands until a lane says one.';
@@ -1584,6 +1727,8 @@ create table if not exists milepost_private.stage_lanes (
   canceled_seq    bigint not null default -1,
   items_total     bigint,
   total_seq       bigint not null default -1,
+  weight          double precision,
+  weight_seq      bigint not null default -1,
   cursor_seq      bigint not null default -1,
   cursor_completed bigint not null default 0,
   cursor_failed   bigint not null default 0,
@@ -1734,6 +1879,9 @@ create table if not exists milepost.events (
 ) partition by range (ts);
 create index if not exists events_by_tenant on milepost.events (tenant_id, event_id);
 
+-- Writers look at it before they draw an id: see stream_events.
+grant usage, select on sequence milepost.events_event_id_seq to service_role;
+
 comment on table milepost.events is 'The history of jobs: one row, one version and one message on each topic for each event.';
 comment on column milepost.events.event_id is 'Order of writing.';
 comment on column milepost.events.tenant_id is 'The tenant it belongs to.';
@@ -1830,17 +1978,37 @@ grant select, insert, update, delete on milepost_private.kinds to service_role;
 -- percent: 100 * (completed + skipped) / total, cut (not rounded) to four places, so that 100 means all.
 create or replace function milepost_private.percent(completed numeric, skipped numeric, total numeric)
 returns double precision
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select case when total > 0 then trunc(100 * (completed + skipped) / total, 4)::double precision
+begin
+  return case when total > 0 then trunc(100 * (completed + skipped) / total, 4)::double precision
               when total = 0 then 100 end;
+end;
 $$;
 comment on function milepost_private.percent(numeric, numeric, numeric) is
 '100 * (completed + skipped) / total; null while the total is unknown; 100 where there is nothing to do.';
 revoke execute on function milepost_private.percent(numeric, numeric, numeric) from public, anon, authenticated;
 grant execute on function milepost_private.percent(numeric, numeric, numeric) to authenticated, service_role;
+
+-- ==== sql/schema/28_progress_interval_ms.sql
+
+-- progress_interval_ms: how far apart a job's progress events are, so that all jobs at work together keep within the budget.
+create or replace function milepost_private.progress_interval_ms(messages_per_s double precision, jobs_at_work int, topics int)
+returns double precision
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return 1000.0 * greatest(jobs_at_work, 1) * topics / messages_per_s;
+end;
+$$;
+comment on function milepost_private.progress_interval_ms(double precision, int, int) is
+'Least time between two progress events of a job, in ms: each is one message on each topic, and the jobs at work share the budget.';
+revoke execute on function milepost_private.progress_interval_ms(double precision, int, int) from public, anon, authenticated;
+grant execute on function milepost_private.progress_interval_ms(double precision, int, int) to authenticated, service_role;
 
 -- ==== sql/schema/28_pulses.sql
 
@@ -1857,6 +2025,9 @@ create table if not exists milepost_private.pulses (
   progress_event_at timestamptz,
   progress_event_percent double precision,
   held_back        boolean not null default false,
+  coalesced        bigint not null default 0,
+  stalled_at       timestamptz,
+  tenth            smallint not null default -1,
   constraint pulses_pkey primary key (job_id),
   constraint pulses_job_exists foreign key (job_id) references milepost.jobs (job_id) on delete cascade
 ) with (fillfactor = 50);
@@ -1865,6 +2036,9 @@ comment on column milepost_private.pulses.active_s is 'The active clock at activ
 comment on column milepost_private.pulses.running is 'Whether the active clock has run since active_at.';
 comment on column milepost_private.pulses.settled is 'The job''s settled items at the last checkpoint.';
 comment on column milepost_private.pulses.held_back is 'Whether a progress event is due that was held back.';
+comment on column milepost_private.pulses.coalesced is 'Progress events that were held back and went out with a later one.';
+comment on column milepost_private.pulses.stalled_at is 'When a sweep found it stalled; null again once it makes progress.';
+comment on column milepost_private.pulses.tenth is 'The last tenth of its progress for which a prediction was kept; -1 before the first.';
 alter table milepost_private.pulses enable row level security;
 drop policy if exists "members read their tenant's pulses" on milepost_private.pulses;
 create policy "members read their tenant's pulses" on milepost_private.pulses for select to authenticated
@@ -1878,11 +2052,13 @@ create or replace function milepost_private.active_clock(
   active_s double precision, active_at timestamptz, running boolean, at timestamptz
 )
 returns double precision
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select active_s + case when running then greatest(extract(epoch from at - active_at)::double precision, 0) else 0 end;
+begin
+  return active_s + case when running then greatest(extract(epoch from at - active_at)::double precision, 0) else 0 end;
+end;
 $$;
 comment on function milepost_private.active_clock(double precision, timestamptz, boolean, timestamptz) is
 'Seconds of work at the given time: the clock stands still while running is false.';
@@ -1894,16 +2070,18 @@ grant execute on function milepost_private.active_clock(double precision, timest
 -- stage_percent: how far a stage is. One that has not begun stands at 0; one that runs without a total is unknown.
 create or replace function milepost_private.stage_percent(s milepost.stages)
 returns double precision
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select case
+begin
+  return case
     when s.state = 'pending' and s.items_completed = 0 and s.items_skipped = 0 then 0
     when s.items_total is null and s.state not in ('completed', 'skipped') then null
     else milepost_private.percent(s.items_completed, s.items_skipped, greatest(s.items_total,
       s.items_completed::numeric + s.items_failed + s.items_skipped + s.items_canceled))
   end;
+end;
 $$;
 comment on function milepost_private.stage_percent(milepost.stages) is
 '100 * (completed + skipped) / total of a stage; 0 before it begins; null while it runs without a total.';
@@ -1944,6 +2122,48 @@ comment on function milepost_private.liveness_of(milepost.jobs, milepost_private
 'The job''s liveness at the given time, with the threshold used and the reason.';
 revoke execute on function milepost_private.liveness_of(milepost.jobs, milepost_private.pulses, milepost_private.kinds, timestamptz) from public, anon, authenticated;
 grant execute on function milepost_private.liveness_of(milepost.jobs, milepost_private.pulses, milepost_private.kinds, timestamptz) to authenticated, service_role;
+
+-- ==== sql/schema/29_predictions.sql
+
+-- predictions: what was said of a job's remaining time when it first reached each tenth of its progress.
+create table if not exists milepost_private.predictions (
+  job_id      uuid not null,
+  tenth       smallint not null,
+  active_s    double precision not null,
+  remaining_s double precision,
+  low_s       double precision,
+  high_s      double precision,
+  constraint predictions_pkey primary key (job_id, tenth),
+  constraint predictions_job_exists foreign key (job_id) references milepost.jobs (job_id) on delete cascade,
+  constraint tenth_is_one_of_ten check (tenth between 0 and 9)
+);
+comment on table milepost_private.predictions is 'Per job and tenth of its progress: the active clock, and what was predicted to remain.';
+alter table milepost_private.predictions enable row level security;
+revoke all on milepost_private.predictions from public, anon, authenticated;
+grant select, insert, update, delete on milepost_private.predictions to service_role;
+
+-- eta_scores: how right these were, once the job was done.
+create table if not exists milepost_private.eta_scores (
+  job_id    uuid not null,
+  tenth     smallint not null,
+  tenant_id uuid not null,
+  kind      text not null,
+  log_error double precision not null,
+  covered   boolean,
+  width     double precision,
+  scored_at timestamptz not null default now(),
+  constraint eta_scores_pkey primary key (job_id, tenth),
+  constraint eta_scores_job_exists foreign key (job_id) references milepost.jobs (job_id) on delete cascade
+);
+create index if not exists eta_scores_by_kind on milepost_private.eta_scores (tenant_id, kind);
+comment on table milepost_private.eta_scores is 'ln(predicted / true) of each prediction of completed jobs, whether the range held the truth, and how wide it was.';
+alter table milepost_private.eta_scores enable row level security;
+drop policy if exists "members read how right predictions were" on milepost_private.eta_scores;
+create policy "members read how right predictions were" on milepost_private.eta_scores for select to authenticated
+  using (tenant_id = any (array(select milepost_private.my_tenants())));
+revoke all on milepost_private.eta_scores from public, anon, authenticated;
+grant select on milepost_private.eta_scores to authenticated;
+grant select, insert, update, delete on milepost_private.eta_scores to service_role;
 
 -- ==== sql/schema/29_tally.sql
 
@@ -2038,8 +2258,8 @@ declare
   v_wait_s   double precision;
 begin
   f.percent_complete := t.percent;
-  f.items_total := least(t.total::numeric, 9223372036854775807);
-  f.items_pending := least(t.pending::numeric, 9223372036854775807);
+  f.items_total := case when t.total is not null then least(t.total::numeric, 9223372036854775807) end;  -- least() skips nulls
+  f.items_pending := case when t.pending is not null then least(t.pending::numeric, 9223372036854775807) end;
   f.work_done := t.work;
 
   v_active_s := coalesce(milepost_private.active_clock(pulse.active_s, pulse.active_at, pulse.running, at), 0);
@@ -2097,11 +2317,13 @@ grant execute on function milepost_private.figures(milepost.jobs, milepost_priva
 -- iso: how times are written in JSON.
 create or replace function milepost_private.iso(ts timestamptz)
 returns text
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select to_char(ts at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
+begin
+  return to_char(ts at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
+end;
 $$;
 comment on function milepost_private.iso(timestamptz) is 'RFC 3339, UTC, milliseconds.';
 revoke execute on function milepost_private.iso(timestamptz) from public, anon, authenticated;
@@ -2112,11 +2334,12 @@ grant execute on function milepost_private.iso(timestamptz) to authenticated, se
 -- progress_fields: the part of a job that a progress event carries.
 create or replace function milepost_private.progress_fields(job milepost.jobs, f milepost_private.figures)
 returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select jsonb_build_object(
+begin
+  return jsonb_build_object(
     'job', job.key, 'kind', job.kind, 'name', job.name, 'unit', job.unit,
     'state', job.state, 'attempt', job.attempt, 'liveness', f.liveness, 'health', f.health,
     'percent_complete', f.percent_complete, 'items_total', f.items_total, 'items_completed', job.items_completed,
@@ -2127,6 +2350,7 @@ as $$
     'estimated_completion_at', milepost_private.iso(f.estimated_completion_at), 'eta_reason', f.eta_reason,
     'time_processing_ms', f.time_processing_ms, 'rate_limited', f.rate_limited, 'message', job.message,
     'last_checkpoint_at', milepost_private.iso(job.last_checkpoint_at));
+end;
 $$;
 comment on function milepost_private.progress_fields(milepost.jobs, milepost_private.figures) is
 'A job''s progress as job.progress and the terminal events carry it.';
@@ -2138,17 +2362,20 @@ grant execute on function milepost_private.progress_fields(milepost.jobs, milepo
 -- job_by_ref: a job by what a client calls it: its uuid, else its key.
 create or replace function milepost_private.job_by_ref(tenant_id uuid, job text)
 returns setof milepost.jobs
-language sql
+language plpgsql
 stable
 rows 1
 set search_path = ''
 as $$
+begin
+  return query
   select j.* from milepost.jobs j
   where j.tenant_id = job_by_ref.tenant_id and j.key = job_by_ref.job and not pg_input_is_valid(job_by_ref.job, 'uuid')
   union all
   select j.* from milepost.jobs j
   where pg_input_is_valid(job_by_ref.job, 'uuid') and j.tenant_id = job_by_ref.tenant_id
     and j.job_id = (case when pg_input_is_valid(job_by_ref.job, 'uuid') then job_by_ref.job end)::uuid;
+end;
 $$;
 comment on function milepost_private.job_by_ref(uuid, text) is
 'The tenant''s job with this uuid, or, if the text is no uuid, with this key.';
@@ -2160,12 +2387,15 @@ grant execute on function milepost_private.job_by_ref(uuid, text) to authenticat
 -- add_job: a new row for a key that has none. Returns nothing where another request was first.
 create or replace function milepost_private.add_job(tenant_id uuid, job jsonb, at timestamptz)
 returns uuid
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
+declare
+  v_job_id uuid;
+begin
   with added as (
-    insert into milepost.jobs (tenant_id, key, kind, name, unit, owner_id, priority, max_attempts, items_total,
+    insert into milepost.jobs as n (tenant_id, key, kind, name, unit, owner_id, priority, max_attempts, items_total,
       items_total_given, workers_expected, stall_after_ms, processing_deadline_ms, retry_backoff_ms, metadata,
       created_at, run_after, state_changed_at)
     select add_job.tenant_id, r.job, coalesce(r.kind, 'default'), coalesce(r.name, r.job), coalesce(r.unit, 'items'), r.owner_id,
@@ -2176,7 +2406,7 @@ as $$
       max_attempts int, items_total bigint, workers_expected int, stall_after_ms bigint, processing_deadline_ms bigint,
       retry_backoff_ms bigint, metadata jsonb, run_after timestamptz)
     on conflict on constraint job_key_is_unique_in_its_tenant do nothing
-    returning job_id, tenant_id
+    returning n.job_id, n.tenant_id
   ), pulse as (
     insert into milepost_private.pulses (job_id, tenant_id, active_at)
     select a.job_id, a.tenant_id, add_job.at from added a
@@ -2188,7 +2418,9 @@ as $$
     from added a, jsonb_array_elements(nullif(add_job.job -> 'stages', 'null')) with ordinality as s (value, n)
     on conflict do nothing
   )
-  select a.job_id from added a;
+  select a.job_id into v_job_id from added a;
+  return v_job_id;
+end;
 $$;
 comment on function milepost_private.add_job(uuid, jsonb, timestamptz) is
 'Inserts a job with its pulse and stages from a body of POST /v1/jobs; null if the key exists.';
@@ -2200,16 +2432,18 @@ grant execute on function milepost_private.add_job(uuid, jsonb, timestamptz) to 
 -- stage_json, lane_json: a stage and a lane as the API shows them.
 create or replace function milepost_private.stage_json(s milepost.stages)
 returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select jsonb_build_object(
+begin
+  return jsonb_build_object(
     'name', s.name, 'position', s.position, 'state', s.state, 'weight', s.weight,
     'items_total', s.items_total, 'items_completed', s.items_completed, 'items_failed', s.items_failed,
     'items_skipped', s.items_skipped, 'items_canceled', s.items_canceled, 'bytes_processed', s.bytes_processed,
     'percent_complete', milepost_private.stage_percent(s),
     'started_at', milepost_private.iso(s.started_at), 'finished_at', milepost_private.iso(s.finished_at));
+end;
 $$;
 comment on function milepost_private.stage_json(milepost.stages) is 'A stage as the API shows it.';
 revoke execute on function milepost_private.stage_json(milepost.stages) from public, anon, authenticated;
@@ -2217,11 +2451,12 @@ grant execute on function milepost_private.stage_json(milepost.stages) to authen
 
 create or replace function milepost_private.lane_json(l milepost.lanes)
 returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select jsonb_build_object(
+begin
+  return jsonb_build_object(
     'worker', l.worker, 'attempt', l.attempt, 'seq', l.seq, 'state', l.state,
     'items_total', l.items_total, 'worker_items_total', l.worker_items_total, 'items_completed', l.items_completed,
     'items_failed', l.items_failed, 'items_skipped', l.items_skipped, 'items_canceled', l.items_canceled,
@@ -2231,6 +2466,7 @@ as $$
       / extract(epoch from l.last_checkpoint_at - l.first_checkpoint_at)::double precision end,
     'last_checkpoint_at', milepost_private.iso(l.last_checkpoint_at),
     'last_progress_at', milepost_private.iso(l.last_progress_at), 'cursor', l.cursor);
+end;
 $$;
 comment on function milepost_private.lane_json(milepost.lanes) is 'A lane as the API shows it.';
 revoke execute on function milepost_private.lane_json(milepost.lanes) from public, anon, authenticated;
@@ -2238,32 +2474,53 @@ grant execute on function milepost_private.lane_json(milepost.lanes) to authenti
 
 -- ==== sql/schema/37_learn_kind.sql
 
--- learn_kind: what a run that completed teaches about its kind.
+-- learn_kind: what a run that completed teaches about its kind, and how right its predictions were.
 create or replace function milepost_private.learn_kind(job_id uuid)
 returns void
 language plpgsql
 volatile
 set search_path = ''
 as $$
+declare
+  v_job       milepost.jobs;
+  v_pulse     milepost_private.pulses;
+  v_kind      milepost_private.kinds;
+  v_reached   double precision[];
+  v_predicted double precision[];
 begin
-  insert into milepost_private.kinds as k (tenant_id, kind, pace, rhythm, updated_at)
-  select j.tenant_id, j.kind,
-         milepost_private.kind_pace_learn(null, p.active_s, w.work, null, null),
-         milepost_private.kind_rhythm_learn(null, p.rhythm), now()
-  from milepost.jobs j
-  join milepost_private.pulses p on p.job_id = j.job_id,
-  lateral (select j.items_completed::double precision + j.items_failed + j.items_canceled as work) w
-  where j.job_id = learn_kind.job_id and p.active_s > 0
-  on conflict (tenant_id, kind) do update set
-    pace = (select milepost_private.kind_pace_learn(k.pace, p.active_s,
-              j.items_completed::double precision + j.items_failed + j.items_canceled, null, null)
-            from milepost.jobs j join milepost_private.pulses p on p.job_id = j.job_id where j.job_id = learn_kind.job_id),
-    rhythm = (select milepost_private.kind_rhythm_learn(k.rhythm, p.rhythm)
-              from milepost_private.pulses p where p.job_id = learn_kind.job_id),
-    updated_at = excluded.updated_at;
+  select * into v_job from milepost.jobs j where j.job_id = learn_kind.job_id;
+  select * into v_pulse from milepost_private.pulses p where p.job_id = learn_kind.job_id;
+  -- GUARD: it never ran
+  if v_pulse.active_s is null or v_pulse.active_s <= 0 then
+    return;
+  end if;
+
+  insert into milepost_private.eta_scores (job_id, tenth, tenant_id, kind, log_error, covered, width)
+  select p.job_id, p.tenth, v_job.tenant_id, v_job.kind, ln(p.remaining_s / t.true_s),
+         t.true_s between p.low_s and p.high_s, (p.high_s - p.low_s) / t.true_s
+  from milepost_private.predictions p
+  cross join lateral (select v_pulse.active_s - p.active_s as true_s) t
+  where p.job_id = learn_kind.job_id and p.remaining_s > 0 and t.true_s > 0
+  on conflict do nothing;
+
+  select array_agg(p.active_s order by g.tenth), array_agg(p.remaining_s order by g.tenth) into v_reached, v_predicted
+  from generate_series(0, 9) as g (tenth)
+  left join milepost_private.predictions p on p.job_id = learn_kind.job_id and p.tenth = g.tenth;
+
+  -- Runs of a kind that end at the same moment learn one after the other.
+  insert into milepost_private.kinds (tenant_id, kind) values (v_job.tenant_id, v_job.kind) on conflict do nothing;
+  select * into v_kind from milepost_private.kinds k
+  where k.tenant_id = v_job.tenant_id and k.kind = v_job.kind for no key update;
+  update milepost_private.kinds k set
+    pace = milepost_private.kind_pace_learn(v_kind.pace, v_pulse.active_s,
+             v_job.items_completed::double precision + v_job.items_failed + v_job.items_canceled, v_reached, v_predicted),
+    rhythm = milepost_private.kind_rhythm_learn(v_kind.rhythm, v_pulse.rhythm),
+    updated_at = now()
+  where k.tenant_id = v_job.tenant_id and k.kind = v_job.kind;
 end;
 $$;
-comment on function milepost_private.learn_kind(uuid) is 'Takes a completed job''s pace and rhythm into what its kind remembers.';
+comment on function milepost_private.learn_kind(uuid) is
+'Takes a completed job''s pace and rhythm into what its kind remembers, and scores its predictions.';
 revoke execute on function milepost_private.learn_kind(uuid) from public, anon, authenticated;
 grant execute on function milepost_private.learn_kind(uuid) to service_role;
 
@@ -2272,11 +2529,13 @@ grant execute on function milepost_private.learn_kind(uuid) to service_role;
 -- backoff_ms: how long an attempt waits. base, doubled for each attempt after the second, at most 15 minutes, +-20 % jitter.
 create or replace function milepost_private.backoff_ms(base_ms bigint, attempt int)
 returns double precision
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
-  select least(base_ms * 2 ^ least(greatest(attempt - 2, 0), 30), 900000) * (0.8 + 0.4 * random());
+begin
+  return least(base_ms * 2 ^ least(greatest(attempt - 2, 0), 30), 900000) * (0.8 + 0.4 * random());
+end;
 $$;
 comment on function milepost_private.backoff_ms(bigint, int) is
 'Wait before the given attempt, in ms: the base before attempt 2, doubled for each further one, at most 15 minutes, +-20 % jitter.';
@@ -2310,6 +2569,23 @@ comment on function milepost_private.correlation_id() is
 revoke execute on function milepost_private.correlation_id() from public, anon, authenticated;
 grant execute on function milepost_private.correlation_id() to service_role;
 
+-- ==== sql/schema/39_stream_lock_base.sql
+
+-- stream_lock_base: the name space of the advisory locks that writers of events hold until they commit (59_stream_events.sql).
+create or replace function milepost_private.stream_lock_base()
+returns bigint
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return 19792::bigint << 48;
+end;
+$$;
+comment on function milepost_private.stream_lock_base() is 'The first key of the advisory locks that writers of events hold.';
+revoke execute on function milepost_private.stream_lock_base() from public, anon, authenticated;
+grant execute on function milepost_private.stream_lock_base() to service_role;
+
 -- ==== sql/schema/40_emit.sql
 
 -- emit: append events to jobs. The only place that raises a version.
@@ -2322,10 +2598,14 @@ comment on type milepost_private.event_draft is 'An event before it has its vers
 
 create or replace function milepost_private.emit(drafts milepost_private.event_draft[], at timestamptz)
 returns void
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
+begin
+  -- Before an id is drawn: see stream_events.
+  perform pg_advisory_xact_lock_shared(milepost_private.stream_lock_base()
+    + coalesce(pg_catalog.pg_sequence_last_value('milepost.events_event_id_seq'::regclass), 0));
   with drafted as (
     select d.job_id, d.type, d.data, row_number() over (partition by d.job_id order by d.n) as nth
     from unnest(drafts) with ordinality as d (job_id, type, data, n)
@@ -2340,6 +2620,7 @@ as $$
   select r.tenant_id, d.job_id, r.before + d.nth, d.type, at, milepost_private.correlation_id(), d.data
   from drafted d join raised r on r.job_id = d.job_id
   order by d.job_id, d.nth;
+end;
 $$;
 comment on function milepost_private.emit(milepost_private.event_draft[], timestamptz) is
 'Appends events; each raises its job''s version by one. The caller holds the jobs'' row locks.';
@@ -2400,11 +2681,11 @@ begin
   from milepost.stages m
   left join lateral (
     select bool_or(x.counts_reported) as reported, max(x.items_total) as total,
-           least(sum(x.items_completed), 9223372036854775807)::bigint as completed,
-           least(sum(x.items_failed), 9223372036854775807)::bigint as failed,
-           least(sum(x.items_skipped), 9223372036854775807)::bigint as skipped,
-           least(sum(x.items_canceled), 9223372036854775807)::bigint as canceled,
-           least(sum(x.bytes_processed), 9223372036854775807)::bigint as bytes
+           least(coalesce(sum(x.items_completed), 0), 9223372036854775807)::bigint as completed,
+           least(coalesce(sum(x.items_failed), 0), 9223372036854775807)::bigint as failed,
+           least(coalesce(sum(x.items_skipped), 0), 9223372036854775807)::bigint as skipped,
+           least(coalesce(sum(x.items_canceled), 0), 9223372036854775807)::bigint as canceled,
+           least(coalesce(sum(x.bytes_processed), 0), 9223372036854775807)::bigint as bytes
     from milepost_private.stage_lanes x where x.job_id = m.job_id and x.stage = m.name
   ) l on true
   left join milepost_private.item_tallies t on t.job_id = m.job_id and t.stage = m.name
@@ -2421,7 +2702,8 @@ begin
     items_canceled  = case when j.counts_reported then l.canceled  when s.stages > 0 then s.canceled  else coalesce(t.canceled, 0) end,
     bytes_processed = case when l.bytes > 0 or s.stages = 0 then l.bytes else s.bytes end
   from (
-    select max(x.items_total) as total, least(sum(x.worker_items_total), 9223372036854775807)::bigint as shares,
+    select max(x.items_total) as total, case when count(x.worker_items_total) > 0  -- least() skips nulls
+                then least(sum(x.worker_items_total), 9223372036854775807)::bigint end as shares,
            least(coalesce(sum(x.items_completed), 0), 9223372036854775807)::bigint as completed,
            least(coalesce(sum(x.items_failed), 0), 9223372036854775807)::bigint as failed,
            least(coalesce(sum(x.items_skipped), 0), 9223372036854775807)::bigint as skipped,
@@ -2476,21 +2758,24 @@ begin
     items_canceled = l.cursor_canceled, bytes_processed = l.cursor_bytes,
     seq = -1, seen = '{}', state = 'running', state_seq = -1, failed_seq = -1, skipped_seq = -1, canceled_seq = -1,
     total_seq = -1, worker_total_seq = -1, message_seq = -1, rate_limited_seq = -1, deadline_seq = -1,
-    metadata_seq = -1, cursor_seq = -1
+    metadata_seq = -1, kind_seq = -1, name_seq = -1, unit_seq = -1, cursor_seq = -1
   where l.job_id = begin_attempt.job_id;
 
   update milepost_private.stage_lanes l set
     items_completed = l.cursor_completed, items_failed = l.cursor_failed, items_skipped = l.cursor_skipped,
     items_canceled = l.cursor_canceled, bytes_processed = l.cursor_bytes,
     seq = -1, state = case when l.state in ('completed', 'skipped') then l.state end, state_seq = -1,
-    failed_seq = -1, skipped_seq = -1, canceled_seq = -1, total_seq = -1, cursor_seq = -1
+    failed_seq = -1, skipped_seq = -1, canceled_seq = -1, total_seq = -1, weight_seq = -1, cursor_seq = -1
   where l.job_id = begin_attempt.job_id;
 
   -- What each lane begins with is part of its history: a cursor that arrives late is counted from here.
   insert into milepost.checkpoints (tenant_id, job_id, attempt, worker, seq, at, received_at, items_completed,
-                                    items_failed, items_skipped, items_canceled, bytes_processed, has_cursor)
+                                    items_failed, items_skipped, items_canceled, bytes_processed, has_cursor, stages)
   select l.tenant_id, l.job_id, j.attempt, l.worker, -1, begin_attempt.at, begin_attempt.at, l.items_completed,
-         l.items_failed, l.items_skipped, l.items_canceled, l.bytes_processed, l.cursor is not null
+         l.items_failed, l.items_skipped, l.items_canceled, l.bytes_processed, l.cursor is not null,
+         (select jsonb_agg(jsonb_build_object('name', s.stage, 'items_completed', s.items_completed, 'items_failed', s.items_failed,
+            'items_skipped', s.items_skipped, 'items_canceled', s.items_canceled, 'bytes_processed', s.bytes_processed))
+          from milepost_private.stage_lanes s where s.job_id = l.job_id and s.worker = l.worker)
   from milepost.lanes l join milepost.jobs j on j.job_id = l.job_id
   where l.job_id = begin_attempt.job_id;
 
@@ -2595,6 +2880,12 @@ begin
        from milepost.jobs j where j.job_id = p.job_id), 'resume')
     where p.job_id = transition.job_id and p.rhythm is not null;
   end if;
+  if (v_prior in ('running', 'completing', 'pausing', 'canceling')) <> (new_state in ('running', 'completing', 'pausing', 'canceling')) then
+    insert into milepost_private.tenant_loads as t (tenant_id, jobs_at_work)
+    values (v_job.tenant_id, 1)
+    on conflict on constraint tenant_loads_pkey do update set
+      jobs_at_work = greatest(t.jobs_at_work + case when transition.new_state in ('running', 'completing', 'pausing', 'canceling') then 1 else -1 end, 0);
+  end if;
   if new_state = 'completed' then
     perform milepost_private.learn_kind(transition.job_id);
   end if;
@@ -2675,10 +2966,12 @@ comment on type milepost_private.entry is
 
 create or replace function milepost_private.parse_checkpoints(tenant_id uuid, checkpoints jsonb)
 returns milepost_private.entry[]
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return (
   with said as materialized (
     select t.n, t.e, coalesce(r.worker, 'main') as lane, r.*
     from jsonb_array_elements(checkpoints) with ordinality as t (e, n),
@@ -2714,7 +3007,8 @@ as $$
     )::milepost_private.entry order by s.n)
   from numbered s
   left join jobs j on j.job = s.job
-  left join milepost.lanes l on l.job_id = j.job_id and l.worker = s.lane;
+  left join milepost.lanes l on l.job_id = j.job_id and l.worker = s.lane);
+end;
 $$;
 comment on function milepost_private.parse_checkpoints(uuid, jsonb) is
 'A request''s checkpoints as entries in their order; n counts from 1.';
@@ -2722,6 +3016,73 @@ revoke execute on function milepost_private.parse_checkpoints(uuid, jsonb) from 
 grant execute on function milepost_private.parse_checkpoints(uuid, jsonb) to service_role;
 
 -- ==== sql/schema/46_record_stages.sql
+
+-- record_stage_lanes: what each lane says of each stage, by the lanes' rules.
+create or replace function milepost_private.record_stage_lanes(entries milepost_private.entry[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  with said as (
+    select e.job_id, r.name as stage, e.worker, e.attempt, e.seq, r.state, r.items_total,
+           s.value ? 'items_total' as names_total, r.items_completed, r.items_failed, r.items_skipped, r.items_canceled,
+           r.bytes_processed, r.weight
+    from unnest(entries) e, jsonb_array_elements(e.stages) as s (value),
+    lateral jsonb_to_record(s.value) as r (name text, state text, items_total bigint, items_completed bigint,
+      items_failed bigint, items_skipped bigint, items_canceled bigint, bytes_processed bigint, weight double precision)
+  ), folded as (
+    select d.job_id, d.stage, d.worker, max(d.attempt) as attempt, max(d.seq) as seq,
+           (array_agg(d.state order by d.seq desc) filter (where d.state is not null))[1] as state,
+           max(d.seq) filter (where d.state is not null) as state_seq,
+           bool_or(coalesce(d.items_completed, d.items_failed, d.items_skipped, d.items_canceled) is not null) as reported,
+           max(d.items_completed) as completed, max(d.bytes_processed) as bytes,
+           (array_agg(d.items_failed order by d.seq desc) filter (where d.items_failed is not null))[1] as failed,
+           max(d.seq) filter (where d.items_failed is not null) as failed_seq,
+           (array_agg(d.items_skipped order by d.seq desc) filter (where d.items_skipped is not null))[1] as skipped,
+           max(d.seq) filter (where d.items_skipped is not null) as skipped_seq,
+           (array_agg(d.items_canceled order by d.seq desc) filter (where d.items_canceled is not null))[1] as canceled,
+           max(d.seq) filter (where d.items_canceled is not null) as canceled_seq,
+           (array_agg(d.items_total order by d.seq desc) filter (where d.names_total))[1] as total,
+           max(d.seq) filter (where d.names_total) as total_seq,
+           (array_agg(d.weight order by d.seq desc) filter (where d.weight is not null))[1] as weight,
+           max(d.seq) filter (where d.weight is not null) as weight_seq
+    from said d group by d.job_id, d.stage, d.worker
+  )
+  insert into milepost_private.stage_lanes as l (job_id, stage, worker, attempt, seq, state, state_seq, counts_reported,
+    items_completed, bytes_processed, items_failed, failed_seq, items_skipped, skipped_seq, items_canceled, canceled_seq,
+    items_total, total_seq, weight, weight_seq)
+  select f.job_id, f.stage, f.worker, f.attempt, f.seq, f.state, coalesce(f.state_seq, -1), f.reported,
+         coalesce(f.completed, 0), coalesce(f.bytes, 0), coalesce(f.failed, 0), coalesce(f.failed_seq, -1),
+         coalesce(f.skipped, 0), coalesce(f.skipped_seq, -1), coalesce(f.canceled, 0), coalesce(f.canceled_seq, -1),
+         f.total, coalesce(f.total_seq, -1), f.weight, coalesce(f.weight_seq, -1)
+  from folded f
+  order by f.job_id, f.stage, f.worker
+  on conflict on constraint stage_lanes_pkey do update set
+    attempt = excluded.attempt,
+    seq = greatest(l.seq, excluded.seq),
+    counts_reported = l.counts_reported or excluded.counts_reported,
+    items_completed = greatest(l.items_completed, excluded.items_completed),
+    bytes_processed = greatest(l.bytes_processed, excluded.bytes_processed),
+    state = case when excluded.state_seq > l.state_seq then excluded.state else l.state end,
+    state_seq = greatest(l.state_seq, excluded.state_seq),
+    items_failed = case when excluded.failed_seq > l.failed_seq then excluded.items_failed else l.items_failed end,
+    failed_seq = greatest(l.failed_seq, excluded.failed_seq),
+    items_skipped = case when excluded.skipped_seq > l.skipped_seq then excluded.items_skipped else l.items_skipped end,
+    skipped_seq = greatest(l.skipped_seq, excluded.skipped_seq),
+    items_canceled = case when excluded.canceled_seq > l.canceled_seq then excluded.items_canceled else l.items_canceled end,
+    canceled_seq = greatest(l.canceled_seq, excluded.canceled_seq),
+    items_total = case when excluded.total_seq > l.total_seq then excluded.items_total else l.items_total end,
+    total_seq = greatest(l.total_seq, excluded.total_seq),
+    weight = case when excluded.weight_seq > l.weight_seq then excluded.weight else l.weight end,
+    weight_seq = greatest(l.weight_seq, excluded.weight_seq);
+end;
+$$;
+comment on function milepost_private.record_stage_lanes(milepost_private.entry[]) is
+'Records what checkpoints say of stages, for each lane and stage.';
+revoke execute on function milepost_private.record_stage_lanes(milepost_private.entry[]) from public, anon, authenticated;
+grant execute on function milepost_private.record_stage_lanes(milepost_private.entry[]) to service_role;
 
 -- record_stages: what entries say of stages. Counts follow the lanes' rules, for each lane and stage.
 create or replace function milepost_private.record_stages(entries milepost_private.entry[], at timestamptz)
@@ -2733,6 +3094,8 @@ as $$
 declare
   v_jobs   uuid[];
   v_before jsonb;
+  v_committed milepost_private.entry[];
+  v_open   milepost_private.entry[];
   v_drafts milepost_private.event_draft[];
   v_job_id uuid;
 begin
@@ -2760,61 +3123,22 @@ begin
   join milepost.jobs j on j.job_id = n.job_id
   on conflict do nothing;
 
-  with said as (
-    select e.job_id, r.name as stage, e.worker, e.attempt, e.seq, e.names_cursor, r.state, r.items_total,
-           s.value ? 'items_total' as names_total, r.items_completed, r.items_failed, r.items_skipped, r.items_canceled,
-           r.bytes_processed
-    from unnest(entries) e, jsonb_array_elements(e.stages) as s (value),
-    lateral jsonb_to_record(s.value) as r (name text, state text, items_total bigint, items_completed bigint,
-      items_failed bigint, items_skipped bigint, items_canceled bigint, bytes_processed bigint)
-  ), folded as (
-    select d.job_id, d.stage, d.worker, max(d.attempt) as attempt, max(d.seq) as seq,
-           (array_agg(d.state order by d.seq desc) filter (where d.state is not null))[1] as state,
-           max(d.seq) filter (where d.state is not null) as state_seq,
-           bool_or(coalesce(d.items_completed, d.items_failed, d.items_skipped, d.items_canceled) is not null) as reported,
-           max(d.items_completed) as completed, max(d.bytes_processed) as bytes,
-           (array_agg(d.items_failed order by d.seq desc) filter (where d.items_failed is not null))[1] as failed,
-           max(d.seq) filter (where d.items_failed is not null) as failed_seq,
-           (array_agg(d.items_skipped order by d.seq desc) filter (where d.items_skipped is not null))[1] as skipped,
-           max(d.seq) filter (where d.items_skipped is not null) as skipped_seq,
-           (array_agg(d.items_canceled order by d.seq desc) filter (where d.items_canceled is not null))[1] as canceled,
-           max(d.seq) filter (where d.items_canceled is not null) as canceled_seq,
-           (array_agg(d.items_total order by d.seq desc) filter (where d.names_total))[1] as total,
-           max(d.seq) filter (where d.names_total) as total_seq
-    from said d group by d.job_id, d.stage, d.worker
-  )
-  insert into milepost_private.stage_lanes as l (job_id, stage, worker, attempt, seq, state, state_seq, counts_reported,
-    items_completed, bytes_processed, items_failed, failed_seq, items_skipped, skipped_seq, items_canceled, canceled_seq,
-    items_total, total_seq)
-  select f.job_id, f.stage, f.worker, f.attempt, f.seq, f.state, coalesce(f.state_seq, -1), f.reported,
-         coalesce(f.completed, 0), coalesce(f.bytes, 0), coalesce(f.failed, 0), coalesce(f.failed_seq, -1),
-         coalesce(f.skipped, 0), coalesce(f.skipped_seq, -1), coalesce(f.canceled, 0), coalesce(f.canceled_seq, -1),
-         f.total, coalesce(f.total_seq, -1)
-  from folded f
-  order by f.job_id, f.stage, f.worker
-  on conflict on constraint stage_lanes_pkey do update set
-    attempt = excluded.attempt,
-    seq = greatest(l.seq, excluded.seq),
-    counts_reported = l.counts_reported or excluded.counts_reported,
-    items_completed = greatest(l.items_completed, excluded.items_completed),
-    bytes_processed = greatest(l.bytes_processed, excluded.bytes_processed),
-    state = case when excluded.state_seq > l.state_seq then excluded.state else l.state end,
-    state_seq = greatest(l.state_seq, excluded.state_seq),
-    items_failed = case when excluded.failed_seq > l.failed_seq then excluded.items_failed else l.items_failed end,
-    failed_seq = greatest(l.failed_seq, excluded.failed_seq),
-    items_skipped = case when excluded.skipped_seq > l.skipped_seq then excluded.items_skipped else l.items_skipped end,
-    skipped_seq = greatest(l.skipped_seq, excluded.skipped_seq),
-    items_canceled = case when excluded.canceled_seq > l.canceled_seq then excluded.items_canceled else l.items_canceled end,
-    canceled_seq = greatest(l.canceled_seq, excluded.canceled_seq),
-    items_total = case when excluded.total_seq > l.total_seq then excluded.items_total else l.items_total end,
-    total_seq = greatest(l.total_seq, excluded.total_seq);
-
-  -- A cursor commits what the lane's stages had counted when it was said.
+  -- A cursor commits what the lane's stages had counted when it was said, so what precedes it is recorded first.
+  select array_agg(e) filter (where e.seq <= m.seq), array_agg(e) filter (where m.seq is null or e.seq > m.seq)
+  into v_committed, v_open
+  from unnest(entries) e
+  left join (select c.job_id, c.worker, max(c.seq) as seq from unnest(entries) c where c.names_cursor group by c.job_id, c.worker) m
+    on m.job_id = e.job_id and m.worker = e.worker;
+  perform milepost_private.record_stage_lanes(v_committed);
   update milepost_private.stage_lanes l set
-    cursor_seq = c.seq, cursor_completed = l.items_completed, cursor_failed = l.items_failed,
-    cursor_skipped = l.items_skipped, cursor_canceled = l.items_canceled, cursor_bytes = l.bytes_processed
-  from (select e.job_id, e.worker, max(e.seq) as seq from unnest(entries) e where e.names_cursor group by e.job_id, e.worker) c
-  where l.job_id = c.job_id and l.worker = c.worker and c.seq >= l.cursor_seq and l.seq <= c.seq;
+    cursor_seq = c.seq,
+    cursor_completed = case when c.commits then l.items_completed else 0 end, cursor_failed = case when c.commits then l.items_failed else 0 end,
+    cursor_skipped = case when c.commits then l.items_skipped else 0 end, cursor_canceled = case when c.commits then l.items_canceled else 0 end,
+    cursor_bytes = case when c.commits then l.bytes_processed else 0 end
+  from (select e.job_id, e.worker, max(e.seq) as seq, (array_agg(e.cursor order by e.seq desc))[1] is not null as commits
+        from unnest(entries) e where e.names_cursor group by e.job_id, e.worker) c
+  where l.job_id = c.job_id and l.worker = c.worker and c.seq > l.cursor_seq;
+  perform milepost_private.record_stage_lanes(v_open);
 
   -- Weights, and states from what the lanes say: failed if one failed, completed once all that spoke of it have.
   update milepost.stages s set
@@ -2823,11 +3147,9 @@ begin
     started_at = coalesce(s.started_at, case when d.state <> 'pending' then at end),
     finished_at = case when d.state in ('completed', 'failed', 'skipped', 'canceled') then coalesce(s.finished_at, at) end
   from milepost.stages m
-  left join lateral (
-    select (array_agg((x.value ->> 'weight')::double precision order by e.seq desc, e.n desc))[1] as weight
-    from unnest(entries) e, jsonb_array_elements(e.stages) as x (value)
-    where e.job_id = m.job_id and x.value ->> 'name' = m.name and x.value ->> 'weight' is not null
-  ) w on true
+  cross join lateral (
+    select max(l.weight) as weight from milepost_private.stage_lanes l where l.job_id = m.job_id and l.stage = m.name
+  ) w
   cross join lateral (
     select case
       when bool_or(w.state = 'failed') then 'failed'
@@ -2968,13 +3290,14 @@ grant execute on function milepost_private.record_items(milepost_private.entry[]
 
 -- ==== sql/schema/48_restore_cursor_counts.sql
 
--- restore_cursor_counts: what a lane had counted at its cursor, from its history. For what arrives out of order.
+-- restore_cursor_counts: what a lane and its stages had counted at its cursor, from its history. For what arrives out of order.
 create or replace function milepost_private.restore_cursor_counts(job_id uuid, worker text)
 returns void
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
+begin
   update milepost.lanes l set
     cursor_completed = coalesce(h.completed, 0), cursor_failed = coalesce(h.failed, 0),
     cursor_skipped = coalesce(h.skipped, 0), cursor_canceled = coalesce(h.canceled, 0), cursor_bytes = coalesce(h.bytes, 0)
@@ -2985,13 +3308,34 @@ as $$
            (array_agg(c.items_skipped order by c.seq desc) filter (where c.items_skipped is not null))[1] as skipped,
            (array_agg(c.items_canceled order by c.seq desc) filter (where c.items_canceled is not null))[1] as canceled
     from milepost.checkpoints c
-    where c.job_id = m.job_id and c.worker = m.worker and c.attempt = m.attempt and c.seq <= m.cursor_seq
+    where c.job_id = m.job_id and c.worker = m.worker and c.attempt = m.attempt and c.seq <= m.cursor_seq and m.cursor is not null
   ) h
   where m.job_id = restore_cursor_counts.job_id and m.worker = restore_cursor_counts.worker
     and l.job_id = m.job_id and l.worker = m.worker;
+
+  update milepost_private.stage_lanes s set
+    cursor_seq = m.cursor_seq,
+    cursor_completed = coalesce(h.completed, 0), cursor_failed = coalesce(h.failed, 0),
+    cursor_skipped = coalesce(h.skipped, 0), cursor_canceled = coalesce(h.canceled, 0), cursor_bytes = coalesce(h.bytes, 0)
+  from milepost.lanes m
+  join milepost_private.stage_lanes n on n.job_id = m.job_id and n.worker = m.worker
+  cross join lateral (
+    select max(r.items_completed) as completed, max(r.bytes_processed) as bytes,
+           (array_agg(r.items_failed order by c.seq desc) filter (where r.items_failed is not null))[1] as failed,
+           (array_agg(r.items_skipped order by c.seq desc) filter (where r.items_skipped is not null))[1] as skipped,
+           (array_agg(r.items_canceled order by c.seq desc) filter (where r.items_canceled is not null))[1] as canceled
+    from milepost.checkpoints c,
+    lateral jsonb_to_recordset(c.stages) as r (name text, items_completed bigint, items_failed bigint, items_skipped bigint,
+      items_canceled bigint, bytes_processed bigint)
+    where c.job_id = m.job_id and c.worker = m.worker and c.attempt = m.attempt and c.seq <= m.cursor_seq
+      and m.cursor is not null and r.name = n.stage
+  ) h
+  where m.job_id = restore_cursor_counts.job_id and m.worker = restore_cursor_counts.worker
+    and s.job_id = n.job_id and s.stage = n.stage and s.worker = n.worker;
+end;
 $$;
 comment on function milepost_private.restore_cursor_counts(uuid, text) is
-'Sets a lane''s counts at its cursor from its checkpoints of this attempt.';
+'Sets a lane''s counts at its cursor, and those of its stages, from its checkpoints of this attempt.';
 revoke execute on function milepost_private.restore_cursor_counts(uuid, text) from public, anon, authenticated;
 grant execute on function milepost_private.restore_cursor_counts(uuid, text) to service_role;
 
@@ -3002,10 +3346,12 @@ create or replace function milepost_private.checkpoints_answer(
   entries milepost_private.entry[], indexes jsonb, at timestamptz
 )
 returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return (
   with heard as (
     select e.job_id, min(e.n) as n,
            count(*) filter (where e.refusal is null and not e.is_duplicate) as accepted,
@@ -3046,7 +3392,8 @@ as $$
           when 'unknown_attempt' then 'Use the attempt that create, claim or the last answer gave, or leave it out.'
           else 'Check the id, or use a key of your own to create a job.' end
       ) order by e.n)
-      from unnest(entries) e where e.refusal is not null), '[]'));
+      from unnest(entries) e where e.refusal is not null), '[]')));
+end;
 $$;
 comment on function milepost_private.checkpoints_answer(milepost_private.entry[], jsonb, timestamptz) is
 'The body of the answer to POST /v1/checkpoints.';
@@ -3142,6 +3489,7 @@ declare
   v_job_id  uuid;
   v_drafts  milepost_private.event_draft[];
   v_due     uuid[];
+  v_tenths  uuid[];
 begin
   -- JOBS: the missing ones are made in the order of their keys, then all are locked in the order of their ids, so that
   -- requests cannot deadlock.
@@ -3202,8 +3550,12 @@ begin
            coalesce(max(e.seq) filter (where e.names_deadline), -1) as deadline_seq,
            (array_agg(e.metadata order by e.seq desc) filter (where e.metadata is not null))[1] as metadata,
            coalesce(max(e.seq) filter (where e.metadata is not null), -1) as metadata_seq,
+           (array_agg(e.kind order by e.seq desc) filter (where e.kind is not null))[1] as kind,
+           coalesce(max(e.seq) filter (where e.kind is not null), -1) as kind_seq,
            (array_agg(e.name order by e.seq desc) filter (where e.name is not null))[1] as name,
+           coalesce(max(e.seq) filter (where e.name is not null), -1) as name_seq,
            (array_agg(e.unit order by e.seq desc) filter (where e.unit is not null))[1] as unit,
+           coalesce(max(e.seq) filter (where e.unit is not null), -1) as unit_seq,
            bool_or(coalesce(e.items_completed, e.items_failed, e.items_skipped, e.items_canceled) is not null) as reported
     from unnest(v_entries) e
     group by e.job_id, e.worker
@@ -3235,7 +3587,12 @@ begin
            f.rate_limited_seq > coalesce(l.rate_limited_seq, -1) as has_rate_limit,
            f.deadline_seq > coalesce(l.deadline_seq, -1) as has_deadline,
            f.metadata_seq > coalesce(l.metadata_seq, -1) as has_metadata,
+           f.kind_seq > coalesce(l.kind_seq, -1) as has_kind,
+           f.name_seq > coalesce(l.name_seq, -1) as has_name,
+           f.unit_seq > coalesce(l.unit_seq, -1) as has_unit,
            f.cursor_seq > coalesce(l.cursor_seq, -1) as has_cursor,
+           -- A cursor that was said to be null commits nothing: work would begin anew.
+           f.cursor_seq > coalesce(l.cursor_seq, -1) and f.cursor is not null as commits,
            greatest(case when f.first_seq > coalesce(l.seq, -1) then l.items_completed end, c.completed, 0) as cursor_completed,
            greatest(case when f.first_seq > coalesce(l.seq, -1) then l.bytes_processed end, c.bytes, 0) as cursor_bytes,
            coalesce(c.failed, l.items_failed, 0) as cursor_failed, coalesce(c.skipped, l.items_skipped, 0) as cursor_skipped,
@@ -3248,16 +3605,16 @@ begin
   ), kept as (
     insert into milepost.lanes as l (tenant_id, job_id, worker, attempt, seq, seen, state, state_seq, items_completed,
       bytes_processed, items_failed, failed_seq, items_skipped, skipped_seq, items_canceled, canceled_seq, items_total,
-      total_seq, worker_items_total, worker_total_seq, message_seq, rate_limited_seq, deadline_seq, metadata_seq, cursor,
-      cursor_seq, cursor_at, cursor_completed, cursor_failed, cursor_skipped, cursor_canceled, cursor_bytes,
+      total_seq, worker_items_total, worker_total_seq, message_seq, rate_limited_seq, deadline_seq, metadata_seq,
+      kind_seq, name_seq, unit_seq, cursor, cursor_seq, cursor_at, cursor_completed, cursor_failed, cursor_skipped, cursor_canceled, cursor_bytes,
       first_checkpoint_at, last_checkpoint_at, last_progress_at)
     select n.tenant_id, n.job_id, n.worker, n.attempt, n.seq, n.seen, n.new_state, n.state_seq, n.new_completed,
            n.new_bytes, n.new_failed, n.failed_seq, n.new_skipped, n.skipped_seq, n.new_canceled, n.canceled_seq, n.new_total,
            n.total_seq, n.new_worker_total, n.worker_total_seq, n.message_seq, n.rate_limited_seq, n.deadline_seq,
-           n.metadata_seq, n.cursor, n.cursor_seq, case when n.has_cursor then v_now end,
-           case when n.has_cursor then n.cursor_completed else 0 end, case when n.has_cursor then n.cursor_failed else 0 end,
-           case when n.has_cursor then n.cursor_skipped else 0 end, case when n.has_cursor then n.cursor_canceled else 0 end,
-           case when n.has_cursor then n.cursor_bytes else 0 end, v_now, v_now,
+           n.metadata_seq, n.kind_seq, n.name_seq, n.unit_seq, n.cursor, n.cursor_seq, case when n.has_cursor then v_now end,
+           case when n.commits then n.cursor_completed else 0 end, case when n.commits then n.cursor_failed else 0 end,
+           case when n.commits then n.cursor_skipped else 0 end, case when n.commits then n.cursor_canceled else 0 end,
+           case when n.commits then n.cursor_bytes else 0 end, v_now, v_now,
            case when n.new_completed > n.old_completed or n.new_failed > n.old_failed or n.new_canceled > n.old_canceled
                   or n.new_skipped > n.old_skipped then v_now end
     from next n
@@ -3277,6 +3634,8 @@ begin
       rate_limited_seq = greatest(l.rate_limited_seq, excluded.rate_limited_seq),
       deadline_seq = greatest(l.deadline_seq, excluded.deadline_seq),
       metadata_seq = greatest(l.metadata_seq, excluded.metadata_seq),
+      kind_seq = greatest(l.kind_seq, excluded.kind_seq), name_seq = greatest(l.name_seq, excluded.name_seq),
+      unit_seq = greatest(l.unit_seq, excluded.unit_seq),
       cursor = case when excluded.cursor_at is not null then excluded.cursor else l.cursor end,
       cursor_seq = greatest(l.cursor_seq, excluded.cursor_seq),
       cursor_at = coalesce(excluded.cursor_at, l.cursor_at),
@@ -3302,31 +3661,36 @@ begin
            bool_or(n.has_deadline) as has_deadline,
            (array_agg(n.deadline_ms order by n.n desc) filter (where n.has_deadline))[1] as deadline_ms,
            (array_agg(n.metadata order by n.n desc) filter (where n.has_metadata))[1] as metadata,
-           (array_agg(n.name order by n.n desc) filter (where n.name is not null and not n.is_late))[1] as name,
-           (array_agg(n.unit order by n.n desc) filter (where n.unit is not null and not n.is_late))[1] as unit
+           (array_agg(n.kind order by n.n desc) filter (where n.has_kind))[1] as kind,
+           (array_agg(n.name order by n.n desc) filter (where n.has_name))[1] as name,
+           (array_agg(n.unit order by n.n desc) filter (where n.has_unit))[1] as unit
     from next n group by n.job_id
   ), summed as (
     update milepost.jobs j set
-      items_completed = case when j.counts_reported then least(j.items_completed + c.completed, 9223372036854775807) else j.items_completed end,
-      items_failed = case when j.counts_reported then least(j.items_failed + c.failed, 9223372036854775807) else j.items_failed end,
-      items_skipped = case when j.counts_reported then least(j.items_skipped + c.skipped, 9223372036854775807) else j.items_skipped end,
-      items_canceled = case when j.counts_reported then least(j.items_canceled + c.canceled, 9223372036854775807) else j.items_canceled end,
-      bytes_processed = least(j.bytes_processed + c.bytes, 9223372036854775807),
+      items_completed = case when j.counts_reported then least(greatest(j.items_completed + c.completed, 0), 9223372036854775807) else j.items_completed end,
+      items_failed = case when j.counts_reported then least(greatest(j.items_failed + c.failed, 0), 9223372036854775807) else j.items_failed end,
+      items_skipped = case when j.counts_reported then least(greatest(j.items_skipped + c.skipped, 0), 9223372036854775807) else j.items_skipped end,
+      items_canceled = case when j.counts_reported then least(greatest(j.items_canceled + c.canceled, 0), 9223372036854775807) else j.items_canceled end,
+      bytes_processed = least(greatest(j.bytes_processed + c.bytes, 0), 9223372036854775807),
       message = case when c.has_message then c.message else j.message end,
       rate_limited_until = case when c.has_rate_limit then c.rate_limited_until else j.rate_limited_until end,
       processing_deadline_ms = case when c.has_deadline then c.deadline_ms else j.processing_deadline_ms end,
-      metadata = coalesce(c.metadata, j.metadata), name = coalesce(c.name, j.name), unit = coalesce(c.unit, j.unit),
+      metadata = coalesce(c.metadata, j.metadata), kind = coalesce(c.kind, j.kind), name = coalesce(c.name, j.name),
+      unit = coalesce(c.unit, j.unit),
       counts_reported = j.counts_reported or c.reported,
       last_checkpoint_at = greatest(j.last_checkpoint_at, v_now),
       last_progress_at = case when c.completed + c.failed + c.skipped + c.canceled > 0 then greatest(j.last_progress_at, v_now)
                               else j.last_progress_at end
     from changes c where j.job_id = c.job_id
-    returning j.job_id, j.state, c.state_changed, c.total_changed, c.reported
+    returning j.job_id, j.state, c.state_changed, c.total_changed, c.reported, c.bytes
   )
   select array_agg(s.job_id order by s.job_id) filter (where s.state_changed or s.state in ('pending', 'retrying')),
-         array_agg(s.job_id order by s.job_id) filter (where s.total_changed or s.reported and exists (
-           -- the row before this statement: this is its first count
-           select from milepost.jobs b where b.job_id = s.job_id and not b.counts_reported)),
+         array_agg(s.job_id order by s.job_id) filter (where s.total_changed or exists (
+           -- The row before this statement: this is its first count, or it has bytes that its stages said, or a count
+           -- stood at the greatest bigint, from which no difference tells the sum.
+           select from milepost.jobs b
+           where b.job_id = s.job_id and (s.reported and not b.counts_reported or b.has_stages and s.bytes <> 0
+             or greatest(b.items_completed, b.items_failed, b.items_skipped, b.items_canceled, b.bytes_processed) = 9223372036854775807))),
          (select array_agg(n.job_id order by n.job_id, n.worker) from next n
           where n.is_late and n.first_seq <= greatest(n.cursor_seq, n.old_cursor_seq)),
          (select array_agg(n.worker order by n.job_id, n.worker) from next n
@@ -3351,7 +3715,8 @@ begin
   select v_caller.tenant_id, e.job_id, e.attempt, e.worker, e.seq,
          coalesce(v_now - (max(e.at) over (partition by e.job_id, e.worker) - e.at), v_now), v_now, e.state, e.items_total,
          e.items_completed, e.items_failed, e.items_skipped, e.items_canceled, e.bytes_processed, (e.batch ->> 'items')::bigint,
-         (e.batch ->> 'duration_ms')::double precision, (e.batch ->> 'bytes')::bigint, e.stages, e.message, e.names_cursor, t.settled, t.total
+         (e.batch ->> 'duration_ms')::double precision, (e.batch ->> 'bytes')::bigint, e.stages, e.message, e.names_cursor,
+         least(t.settled::numeric, 9223372036854775807), least(t.total::numeric, 9223372036854775807)
   from unnest(v_entries) e
   join (select j.job_id, c.* from milepost.jobs j cross join lateral milepost_private.tally_of(j) c
         where j.job_id = any (v_jobs)) t on t.job_id = e.job_id
@@ -3369,7 +3734,7 @@ begin
 
   -- PULSE: clock, pace and rhythm of each job, once a request; and is a progress event due?
   with counted as (
-    select j.job_id, j.tenant_id, t.*, j.state
+    select j.job_id, j.tenant_id, j.owner_id, t.*, j.state
     from milepost.jobs j cross join lateral milepost_private.tally_of(j) t
     where j.job_id in (select e.job_id from unnest(v_entries) e)
   ), beaten as (
@@ -3381,24 +3746,50 @@ begin
       progress_event_at = case when d.is_due then v_now else p.progress_event_at end,
       progress_event_percent = case when d.is_due then c.percent else p.progress_event_percent end,
       held_back = not d.is_due,
-      settled = c.settled
+      coalesced = q.coalesced + (not d.is_due)::int,
+      settled = c.settled,
+      stalled_at = case when c.settled > q.settled then null else q.stalled_at end,
+      tenth = greatest(q.tenth, least(floor(c.percent / 10), 9))
     from counted c
     join milepost.tenants t on t.tenant_id = c.tenant_id
     join milepost_private.pulses q on q.job_id = c.job_id
-    cross join lateral (select q.progress_event_at is null
-      or v_now >= q.progress_event_at + t.progress_interval_ms * interval '1 millisecond'
-      or abs(c.percent - q.progress_event_percent) >= t.progress_step_percent
-      or (c.percent is null) <> (q.progress_event_percent is null) as is_due) d
+    left join milepost_private.tenant_loads o on o.tenant_id = c.tenant_id
+    cross join lateral (
+      select extract(epoch from v_now - q.progress_event_at) * 1000 as since_ms,
+             milepost_private.progress_interval_ms(t.messages_per_s, o.jobs_at_work, 2 + (c.owner_id is not null)::int) as least_ms
+    ) i
+    -- A job that has ended is swept no more, so nothing of it is held back.
+    cross join lateral (select q.progress_event_at is null or milepost_private.is_terminal(c.state)
+      or i.since_ms >= i.least_ms and (
+        i.since_ms >= t.progress_interval_ms
+        or abs(c.percent - q.progress_event_percent) >= t.progress_step_percent
+        or (c.percent is null) <> (q.progress_event_percent is null)) as is_due) d
     where p.job_id = c.job_id
-    returning p.job_id, d.is_due, c.settled > q.settled as rose
+    returning p.job_id, d.is_due, c.settled > q.settled as rose, q.stalled_at, p.tenth > q.tenth as is_tenth
   ), rose as (
     -- Counts that come from stages or items rise here, not in the lanes.
     update milepost.jobs j set last_progress_at = greatest(j.last_progress_at, v_now)
     from beaten b where j.job_id = b.job_id and b.rose and j.last_progress_at is distinct from v_now
   )
-  select array_agg(b.job_id) filter (where b.is_due) into v_due from beaten b;
+  select array_agg(b.job_id) filter (where b.is_due),
+         array_agg(row(b.job_id, 'job.recovered', jsonb_build_object('stalled_at', milepost_private.iso(b.stalled_at))
+                  )::milepost_private.event_draft order by b.job_id) filter (where b.rose and b.stalled_at is not null),
+         array_agg(b.job_id) filter (where b.is_tenth)
+  into v_due, v_drafts, v_tenths from beaten b;
 
-  select array_agg(row(j.job_id, 'job.progress', milepost_private.progress_fields(j, milepost_private.figures(j, p, k, v_now))
+  -- What is predicted at each tenth is kept, and scored when the job is done.
+  if v_tenths is not null then
+    insert into milepost_private.predictions (job_id, tenth, active_s, remaining_s, low_s, high_s)
+    select j.job_id, p.tenth, p.active_s, f.eta_ms / 1000.0, f.eta_low_ms / 1000.0, f.eta_high_ms / 1000.0
+    from milepost.jobs j
+    join milepost_private.pulses p on p.job_id = j.job_id
+    left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+    cross join lateral milepost_private.figures(j, p, k, v_now) f
+    where j.job_id = any (v_tenths) and j.finished_at is null
+    on conflict do nothing;
+  end if;
+
+  select v_drafts || array_agg(row(j.job_id, 'job.progress', milepost_private.progress_fields(j, milepost_private.figures(j, p, k, v_now))
                   )::milepost_private.event_draft order by j.job_id) into v_drafts
   from milepost.jobs j
   join milepost_private.pulses p on p.job_id = j.job_id
@@ -3594,6 +3985,338 @@ comment on function milepost.add_member(uuid, uuid, text) is 'Makes a user a mem
 revoke execute on function milepost.add_member(uuid, uuid, text) from public, anon, authenticated;
 grant execute on function milepost.add_member(uuid, uuid, text) to service_role;
 
+-- ==== sql/schema/54_ping_job.sql
+
+-- ping_job: one address for shell and cron: start, done, fail.
+create or replace function milepost.ping_job(
+  caller jsonb, job text, signal text, exit_status int default null, message text default null
+)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_caller milepost_private.caller := milepost_private.resolve_caller(caller, array['ping', 'worker', 'operator']);
+  v_now    timestamptz := coalesce((caller ->> 'received_at')::timestamptz, clock_timestamp());
+  v_run    milepost.jobs;
+  v_answer jsonb;
+begin
+  -- A ping names a recurring job, not one run of it: what has ended is a new run, under a key of its own.
+  select j.* into v_run from milepost.jobs j
+  where j.tenant_id = v_caller.tenant_id
+    and (j.key = ping_job.job or j.kind = ping_job.job and j.metadata ->> 'pinged' = ping_job.job)
+  order by j.created_at desc limit 1;
+  if v_run.job_id is null or milepost_private.is_terminal(v_run.state) then
+    perform milepost_private.add_job(v_caller.tenant_id, jsonb_build_object(
+      'job', case when v_run.job_id is null then ping_job.job
+                  else left(ping_job.job, 170) || ' ' || milepost_private.iso(v_now) end,
+      'kind', ping_job.job, 'name', ping_job.job, 'max_attempts', 1, 'metadata', jsonb_build_object('pinged', ping_job.job)), v_now);
+    select j.* into v_run from milepost.jobs j
+    where j.tenant_id = v_caller.tenant_id and j.kind = ping_job.job and j.metadata ->> 'pinged' = ping_job.job
+    order by j.created_at desc limit 1;
+  end if;
+  v_answer := milepost.record_checkpoints(jsonb_build_object(
+    'caller', jsonb_build_object('tenant_id', v_caller.tenant_id), 'received_at', v_now,
+    'checkpoints', jsonb_build_array(jsonb_strip_nulls(jsonb_build_object(
+      'job', v_run.job_id, 'message', message,
+      'state', case signal when 'start' then 'running' when 'done' then 'completed' else 'failed' end,
+      'reason', case when signal = 'fail' then coalesce(message, 'exit status ' || exit_status, 'fail was pinged') end)))));
+  return milepost_private.job_json(v_run.job_id);
+end;
+$$;
+comment on function milepost.ping_job(jsonb, text, text, int, text) is
+'Records start, done or fail of a recurring job; what comes after its end is a new run of that kind. Returns the job.';
+revoke execute on function milepost.ping_job(jsonb, text, text, int, text) from public, anon, authenticated;
+grant execute on function milepost.ping_job(jsonb, text, text, int, text) to service_role;
+
+-- ==== sql/schema/55_sweeps.sql
+
+-- sweeps: one row: when the last sweep ran, and until when silence is not held against anybody.
+create table if not exists milepost_private.sweeps (
+  only_row   boolean not null default true,
+  swept_at   timestamptz,
+  hold_until timestamptz,
+  constraint sweeps_pkey primary key (only_row),
+  constraint there_is_one_row check (only_row)
+);
+comment on table milepost_private.sweeps is 'When the last sweep ran; until when nobody is reset for missing contact, because Milepost itself was not reached.';
+alter table milepost_private.sweeps enable row level security;
+drop policy if exists "the sweep's clock is no secret" on milepost_private.sweeps;
+create policy "the sweep's clock is no secret" on milepost_private.sweeps for select to authenticated using (only_row);
+revoke all on milepost_private.sweeps from public, anon, authenticated;
+grant select on milepost_private.sweeps to authenticated;
+grant select, insert, update on milepost_private.sweeps to service_role;
+insert into milepost_private.sweeps default values on conflict do nothing;
+
+-- stuck_jobs: active jobs that are stalled or lost at the given time, and whether that is sure enough to reset them.
+do $$ begin
+  if to_regtype('milepost_private.stuck_job') is null then
+    create type milepost_private.stuck_job as (
+      job_id uuid, liveness text, reason text, silence_s double precision, threshold_s double precision,
+      contact_age_s double precision, is_sure boolean
+    );
+  end if;
+end $$;
+comment on type milepost_private.stuck_job is 'A job that is stalled or lost, why, and whether a reset is due.';
+
+create or replace function milepost_private.stuck_jobs(at timestamptz)
+returns setof milepost_private.stuck_job
+language sql
+stable
+set search_path = ''
+as $$
+  select j.job_id, v.liveness, v.reason, v.silence_s, v.threshold_s, c.age_s,
+         -- An alarm that resets must be rarer than one that warns: half as long again, and for a job that is not heard of
+         -- a minute and a half at least, so that a short network cut costs nothing. What the author declared is taken at its word.
+         j.stall_after_ms is not null
+         or v.reason = 'no_net_progress'
+         or v.silence_s > 1.5 * v.threshold_s and (c.age_s < 20 or c.age_s > 90)
+  from milepost.jobs j
+  join milepost_private.pulses p on p.job_id = j.job_id
+  left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+  cross join lateral milepost_private.liveness_of(j, p, k, stuck_jobs.at) v
+  cross join lateral (select extract(epoch from stuck_jobs.at - coalesce(j.last_checkpoint_at, j.attempt_started_at))::double precision as age_s) c
+  where j.finished_at is null and j.state in ('running', 'completing', 'pausing')
+    and v.liveness in ('stalled', 'lost');
+$$;
+comment on function milepost_private.stuck_jobs(timestamptz) is 'The active jobs that are stalled or lost at the given time. Cost follows active jobs only.';
+revoke execute on function milepost_private.stuck_jobs(timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.stuck_jobs(timestamptz) to authenticated, service_role;
+
+create or replace function milepost.get_stuck_jobs()
+returns table (
+  job_id uuid, job text, kind text, state text, liveness text, reason text, silence_s double precision,
+  threshold_s double precision, attempt int, max_attempts int, last_checkpoint_at timestamptz, last_progress_at timestamptz
+)
+language sql
+stable
+set search_path = ''
+as $$
+  select j.job_id, j.key, j.kind, j.state, s.liveness, s.reason, s.silence_s, s.threshold_s, j.attempt, j.max_attempts,
+         j.last_checkpoint_at, j.last_progress_at
+  from milepost_private.stuck_jobs(now()) s
+  join milepost.jobs j on j.job_id = s.job_id
+  order by s.silence_s desc;
+$$;
+comment on function milepost.get_stuck_jobs() is
+'Jobs that are stalled or lost now, and why: no_progress, no_contact, no_net_progress or never_started.';
+revoke execute on function milepost.get_stuck_jobs() from public, anon, authenticated;
+grant execute on function milepost.get_stuck_jobs() to authenticated, service_role;
+
+-- ==== sql/schema/56_reset_stuck_jobs.sql
+
+-- reset_stuck_jobs: take stuck jobs away from their workers: a new attempt (which fences the old one), or failed once
+-- the attempts are used up. Also ends what waits for a worker that is gone. Safe to run twice at once.
+create or replace function milepost.reset_stuck_jobs(at timestamptz default null)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_now     timestamptz := coalesce(at, clock_timestamp());
+  v_grace_s constant double precision := 60;
+  v_hold    boolean;
+  v_stuck   milepost_private.stuck_job;
+  v_job     milepost.jobs;
+  v_found   int := 0;
+  v_reset   int := 0;
+  v_failed  int := 0;
+  v_ended   int := 0;
+begin
+  -- HOLD: several jobs that all fell silent together say that Milepost was not reached, not that they all died.
+  update milepost_private.sweeps s set
+    hold_until = case when q.quiet then v_now + interval '2 minutes' else s.hold_until end, swept_at = v_now
+  from (
+    select count(*) >= 3 and v_now - max(j.last_checkpoint_at) > interval '30 seconds'
+           and max(j.last_checkpoint_at) - min(j.last_checkpoint_at) < interval '1 minute' as quiet
+    from milepost.jobs j
+    where j.finished_at is null and j.state in ('running', 'completing') and j.last_checkpoint_at > v_now - interval '1 hour'
+  ) q
+  where s.only_row
+  returning s.hold_until > v_now into v_hold;
+
+  for v_stuck in select * from milepost_private.stuck_jobs(v_now) order by job_id loop
+    -- Another sweep has it, or its worker is just reporting: leave it alone.
+    select j.* into v_job from milepost.jobs j where j.job_id = v_stuck.job_id for no key update skip locked;
+    continue when v_job.job_id is null or v_job.state not in ('running', 'completing', 'pausing');
+    v_found := v_found + 1;
+    update milepost_private.pulses p set stalled_at = v_now where p.job_id = v_job.job_id and p.stalled_at is null;
+    if found then
+      perform milepost_private.emit(array[row(v_job.job_id, 'job.stalled', jsonb_build_object(
+        'liveness', v_stuck.liveness, 'reason', v_stuck.reason, 'silence_s', v_stuck.silence_s, 'threshold_s', v_stuck.threshold_s
+      ))::milepost_private.event_draft], v_now);
+    end if;
+    continue when not coalesce(v_stuck.is_sure, false) or coalesce(v_hold, false) and v_stuck.contact_age_s > 20 and v_job.stall_after_ms is null;
+    perform milepost_private.transition(v_job.job_id,
+      case when v_job.attempt < v_job.max_attempts then 'retrying' else 'failed' end, 'reset',
+      format('%s: no progress for %s s, more than %s s (%s)', v_stuck.liveness, round(v_stuck.silence_s), round(v_stuck.threshold_s::numeric, 1), v_stuck.reason),
+      'system', v_now);
+    if v_job.attempt < v_job.max_attempts then v_reset := v_reset + 1; else v_failed := v_failed + 1; end if;
+  end loop;
+
+  -- A cancel or a pause that nobody is there to acknowledge.
+  for v_job in
+    select j.* from milepost.jobs j
+    where j.finished_at is null and j.state in ('canceling', 'pausing')
+      and v_now - greatest(j.state_changed_at, j.last_checkpoint_at) > v_grace_s * interval '1 second'
+    order by j.job_id for no key update skip locked
+  loop
+    perform milepost_private.transition(v_job.job_id, case v_job.state when 'canceling' then 'canceled' else 'paused' end, 'reset',
+      v_job.state_reason, v_job.state_actor, v_now);
+    v_ended := v_ended + 1;
+  end loop;
+  return jsonb_build_object('stuck', v_found, 'reset', v_reset, 'failed', v_failed, 'ended', v_ended, 'held', coalesce(v_hold, false));
+end;
+$$;
+comment on function milepost.reset_stuck_jobs(timestamptz) is
+'Begins a new attempt of each stuck job, or fails it once its attempts are used up; ends cancels and pauses that nobody acknowledges. Returns counts.';
+revoke execute on function milepost.reset_stuck_jobs(timestamptz) from public, anon, authenticated;
+grant execute on function milepost.reset_stuck_jobs(timestamptz) to service_role;
+
+-- ==== sql/schema/57_sweep.sql
+
+-- sweep: what has to happen every few seconds: partitions ahead, stuck jobs, progress events that were held back.
+create or replace function milepost.sweep(at timestamptz default null)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_now    timestamptz := coalesce(at, clock_timestamp());
+  v_answer jsonb;
+  v_jobs   uuid[];
+  v_drafts milepost_private.event_draft[];
+begin
+  v_answer := milepost.reset_stuck_jobs(v_now);
+
+  select array_agg(l.job_id) into v_jobs
+  from (
+    select j.job_id from milepost.jobs j
+    join milepost_private.pulses p on p.job_id = j.job_id
+    join milepost.tenants t on t.tenant_id = j.tenant_id
+    left join milepost_private.tenant_loads o on o.tenant_id = j.tenant_id
+    where j.finished_at is null and p.held_back
+      and v_now >= p.progress_event_at + interval '1 millisecond' * greatest(t.progress_interval_ms,
+            milepost_private.progress_interval_ms(t.messages_per_s, o.jobs_at_work, 2 + (j.owner_id is not null)::int))
+    order by j.job_id for no key update of j skip locked
+  ) l;
+  update milepost_private.pulses p set held_back = false, progress_event_at = v_now where p.job_id = any (v_jobs);
+  select array_agg(row(j.job_id, 'job.progress', milepost_private.progress_fields(j, milepost_private.figures(j, p, k, v_now))
+                  )::milepost_private.event_draft order by j.job_id) into v_drafts
+  from milepost.jobs j
+  join milepost_private.pulses p on p.job_id = j.job_id
+  left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+  where j.job_id = any (v_jobs);
+  if v_drafts is not null then
+    perform milepost_private.emit(v_drafts, v_now);
+  end if;
+
+  return v_answer || jsonb_build_object(
+    'progress_events', coalesce(cardinality(v_drafts), 0),
+    'partitions', milepost_private.make_partitions((v_now at time zone 'utc')::date, (v_now at time zone 'utc')::date + 7));
+end;
+$$;
+comment on function milepost.sweep(timestamptz) is
+'Resets stuck jobs, sends progress that was held back, makes partitions ahead. Safe to repeat; cost follows active jobs.';
+revoke execute on function milepost.sweep(timestamptz) from public, anon, authenticated;
+grant execute on function milepost.sweep(timestamptz) to service_role;
+
+-- ==== sql/schema/58_purge_history.sql
+
+-- purge_history: drop the partitions of checkpoints and events that are older than 30 days.
+create or replace function milepost_private.drop_partitions(before date)
+returns int
+language plpgsql
+volatile
+security definer                -- only the owner may drop a partition
+set search_path = ''
+as $$
+declare
+  v_name    text;
+  v_dropped int := 0;
+begin
+  for v_name in
+    select c.relname from pg_catalog.pg_inherits i
+    join pg_catalog.pg_class c on c.oid = i.inhrelid
+    where i.inhparent in ('milepost.checkpoints'::regclass, 'milepost.events'::regclass)
+      and c.relname ~ '_[0-9]{8}$' and right(c.relname, 8) < to_char(before, 'YYYYMMDD')
+    order by 1
+  loop
+    execute format('drop table milepost_private.%I', v_name);
+    v_dropped := v_dropped + 1;
+  end loop;
+  return v_dropped;
+end;
+$$;
+comment on function milepost_private.drop_partitions(date) is 'Drops the daily partitions of days before the given one; returns how many.';
+revoke execute on function milepost_private.drop_partitions(date) from public, anon, authenticated;
+grant execute on function milepost_private.drop_partitions(date) to service_role;
+
+create or replace function milepost.purge_history()
+returns jsonb
+language sql
+volatile
+set search_path = ''
+as $$
+  select jsonb_build_object('partitions_dropped', milepost_private.drop_partitions((now() at time zone 'utc')::date - 30));
+$$;
+comment on function milepost.purge_history() is 'Drops history older than 30 days by partition.';
+revoke execute on function milepost.purge_history() from public, anon, authenticated;
+grant execute on function milepost.purge_history() to service_role;
+
+-- ==== sql/schema/59_stream_events.sql
+
+-- stream_events: events in an order in which nothing can appear behind a reader's back.
+-- An event's id is drawn before its transaction commits, so a reader that only remembers the greatest id it saw could miss one.
+-- Every writer therefore holds, until it commits, a shared advisory lock that names the last id drawn before its own
+-- (emit); what is at or below the least of these names is complete.
+
+create or replace function milepost.stream_events(tenant_ids uuid[], after bigint default null, "limit" int default 1000)
+returns jsonb
+language plpgsql
+volatile                          -- each statement needs a snapshot of its own: first the horizon, then what is below it
+set search_path = ''
+as $$
+declare
+  v_drawn   bigint := coalesce(pg_catalog.pg_sequence_last_value('milepost.events_event_id_seq'::regclass), 0);
+  v_writing bigint;
+  v_horizon bigint;
+  v_events  jsonb;
+  v_last    bigint;
+begin
+  select min((l.classid::bigint << 32 | l.objid::bigint) - milepost_private.stream_lock_base()) into v_writing
+  from pg_catalog.pg_locks l
+  where l.locktype = 'advisory' and l.objsubid = 1
+    and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())
+    and l.classid::bigint >> 16 = milepost_private.stream_lock_base() >> 48;
+  v_horizon := least(v_drawn, coalesce(v_writing, v_drawn));
+  -- GUARD: only where the stream begins
+  if after is null then
+    return jsonb_build_object('after', v_horizon, 'events', '[]'::jsonb);
+  end if;
+  select coalesce(jsonb_agg(e.event order by e.event_id), '[]'), max(e.event_id) filter (where e.place = stream_events."limit")
+  into v_events, v_last
+  from (
+    select x.event_id, row_number() over (order by x.event_id) as place,
+           jsonb_build_object('id', x.event_id, 'tenant_id', x.tenant_id, 'job_id', x.job_id, 'version', x.version, 'type', x.type,
+             'ts', milepost_private.iso(x.ts), 'correlation_id', x.correlation_id, 'data', x.data) as event
+    from milepost.events x
+    where x.tenant_id = any (stream_events.tenant_ids) and x.event_id > stream_events.after and x.event_id <= v_horizon
+      and x.ts > now() - interval '1 day'
+    order by x.event_id
+    limit stream_events."limit"
+  ) e;
+  return jsonb_build_object('after', coalesce(v_last, v_horizon), 'events', v_events);
+end;
+$$;
+comment on function milepost.stream_events(uuid[], bigint, int) is
+'Events of these tenants after the given id, of the last day, in an order that loses none: {"after", "events"}. Without an id: where to begin.';
+revoke execute on function milepost.stream_events(uuid[], bigint, int) from public, anon, authenticated;
+grant execute on function milepost.stream_events(uuid[], bigint, int) to service_role;
+
 -- ==== sql/schema/60_job_progress.sql
 
 -- job_progress: every job with everything that is computed, at the moment of reading.
@@ -3749,11 +4472,13 @@ grant execute on function milepost_private.visible_job(text) to authenticated, s
 -- page_size, page_after: how lists are paged. A cursor is opaque to clients: the sort key of the last row, as JSON in base64.
 create or replace function milepost_private.page_size(wanted int)
 returns int
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select least(greatest(coalesce(wanted, 50), 1), 200);
+begin
+  return least(greatest(coalesce(wanted, 50), 1), 200);
+end;
 $$;
 comment on function milepost_private.page_size(int) is 'Rows of a page: 50 unless said otherwise, at most 200.';
 revoke execute on function milepost_private.page_size(int) from public, anon, authenticated;
@@ -3761,11 +4486,13 @@ grant execute on function milepost_private.page_size(int) to authenticated, serv
 
 create or replace function milepost_private.page_cursor(sort_key jsonb)
 returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select translate(encode(convert_to(sort_key::text, 'utf8'), 'base64'), E'+/=\n', '-_');
+begin
+  return translate(encode(convert_to(sort_key::text, 'utf8'), 'base64'), E'+/=\n', '-_');
+end;
 $$;
 comment on function milepost_private.page_cursor(jsonb) is 'The cursor of a row: its sort key.';
 revoke execute on function milepost_private.page_cursor(jsonb) from public, anon, authenticated;
@@ -3787,6 +4514,91 @@ $$;
 comment on function milepost_private.page_after(text) is 'The sort key in a cursor; null for none. Refuses what is no cursor.';
 revoke execute on function milepost_private.page_after(text) from public, anon, authenticated;
 grant execute on function milepost_private.page_after(text) to authenticated, service_role;
+
+-- ==== sql/schema/66_eta_accuracy.sql
+
+-- eta_accuracy: how right the finish times of each kind were.
+create or replace view milepost.eta_accuracy with (security_invoker = true) as
+select s.tenant_id, s.kind, count(distinct s.job_id) as runs,
+       percentile_cont(0.5) within group (order by abs(s.log_error)) as median_error,
+       percentile_cont(0.9) within group (order by abs(s.log_error)) as p90_error,
+       avg(s.log_error) as bias,
+       avg(s.covered::int) as coverage,
+       avg(s.width) as mean_width
+from milepost_private.eta_scores s
+group by s.tenant_id, s.kind;
+comment on view milepost.eta_accuracy is
+'Per kind: errors |ln(predicted / true)| of the remaining time at each tenth of progress of completed jobs.';
+comment on column milepost.eta_accuracy.runs is 'Completed jobs that were scored.';
+comment on column milepost.eta_accuracy.median_error is 'Half of the predictions were wrong by no more; 0.1 is about 10 %.';
+comment on column milepost.eta_accuracy.p90_error is 'Nine of ten were wrong by no more.';
+comment on column milepost.eta_accuracy.bias is 'Mean of ln(predicted / true): above 0 is too late, below 0 too early.';
+comment on column milepost.eta_accuracy.coverage is 'Share of cases in which eta_low_ms..eta_high_ms held the truth; 0.8 is meant.';
+comment on column milepost.eta_accuracy.mean_width is 'Mean of (high - low) / true.';
+revoke all on milepost.eta_accuracy from public, anon, authenticated;
+grant select on milepost.eta_accuracy to authenticated, service_role;
+
+-- ==== sql/schema/67_job_performance.sql
+
+-- job_performance: what runs of each kind took.
+create or replace view milepost.job_performance with (security_invoker = true) as
+select j.tenant_id, j.kind, count(*) as runs,
+       count(*) filter (where j.state = 'completed') as completed,
+       count(*) filter (where j.state = 'failed') as failed,
+       count(*) filter (where j.state = 'canceled') as canceled,
+       percentile_cont(0.5) within group (order by p.active_s * 1000) filter (where j.state = 'completed') as median_duration_ms,
+       percentile_cont(0.95) within group (order by p.active_s * 1000) filter (where j.state = 'completed') as p95_duration_ms,
+       percentile_cont(0.5) within group (order by w.work / p.active_s) filter (where j.state = 'completed' and w.work > 0 and p.active_s > 0)
+         as median_rate_per_s,
+       sum(j.items_completed) as items_completed, sum(j.items_failed) as items_failed, sum(j.bytes_processed) as bytes_processed,
+       max(j.finished_at) as last_finished_at
+from milepost.jobs j
+left join milepost_private.pulses p on p.job_id = j.job_id
+cross join lateral (select j.items_completed::double precision + j.items_failed + j.items_canceled as work) w
+where j.finished_at is not null
+group by j.tenant_id, j.kind;
+comment on view milepost.job_performance is 'Per kind: finished runs, their outcome, duration on the active clock and speed.';
+revoke all on milepost.job_performance from public, anon, authenticated;
+grant select on milepost.job_performance to authenticated, service_role;
+
+-- ==== sql/schema/68_message_budget.sql
+
+-- message_budget: what Realtime messages a tenant's jobs cost.
+create or replace view milepost.message_budget with (security_invoker = true) as
+select t.tenant_id, t.messages_per_s, coalesce(o.jobs_at_work, 0) as jobs_at_work,
+       greatest(t.progress_interval_ms, milepost_private.progress_interval_ms(t.messages_per_s, o.jobs_at_work, 2)) as interval_ms,
+       coalesce(e.last_minute, 0) as sent_last_minute, coalesce(e.last_hour, 0) as sent_last_hour, coalesce(e.last_day, 0) as sent_last_day,
+       coalesce(p.coalesced, 0) as coalesced,
+       coalesce(e.last_minute, 0) / 60.0 / 100 as share_of_free_plan,
+       coalesce(e.last_minute, 0) / 60.0 / 500 as share_of_pro_plan,
+       coalesce(e.last_day, 0) * 30 as projected_per_month,
+       greatest(coalesce(e.last_day, 0) * 30 - 5000000, 0) * 2.5 / 1000000 as pro_plan_usd_per_month
+from milepost.tenants t
+left join milepost_private.tenant_loads o on o.tenant_id = t.tenant_id
+left join lateral (
+  -- One message on job:, one on tenant:, and one on user: where the job has an owner.
+  select sum(2 + (j.owner_id is not null)::int) filter (where x.ts > now() - interval '1 minute') as last_minute,
+         sum(2 + (j.owner_id is not null)::int) filter (where x.ts > now() - interval '1 hour') as last_hour,
+         sum(2 + (j.owner_id is not null)::int) as last_day
+  from milepost.events x join milepost.jobs j on j.job_id = x.job_id
+  where x.tenant_id = t.tenant_id and x.ts > now() - interval '1 day'
+) e on true
+left join lateral (
+  select sum(u.coalesced) as coalesced from milepost_private.pulses u
+  join milepost.jobs j on j.job_id = u.job_id
+  where j.tenant_id = t.tenant_id and (j.finished_at is null or j.finished_at > now() - interval '1 day')
+) p on true;
+comment on view milepost.message_budget is
+'Realtime messages sent and coalesced per tenant, beside Supabase''s plans. Each receiving client counts once more.';
+comment on column milepost.message_budget.messages_per_s is 'The tenant''s budget for progress.';
+comment on column milepost.message_budget.interval_ms is 'How far apart a job''s progress events are now.';
+comment on column milepost.message_budget.coalesced is 'Progress events held back, of jobs that are active or ended within a day.';
+comment on column milepost.message_budget.share_of_free_plan is 'Messages a second over the last minute, as a share of the free plan''s 100.';
+comment on column milepost.message_budget.share_of_pro_plan is 'The same of the Pro plan''s 500.';
+comment on column milepost.message_budget.projected_per_month is 'Thirty days like the last one.';
+comment on column milepost.message_budget.pro_plan_usd_per_month is 'What that costs over the Pro plan''s 5 million, at 2.50 USD a million, before receivers.';
+revoke all on milepost.message_budget from public, anon, authenticated;
+grant select on milepost.message_budget to authenticated, service_role;
 
 -- ==== sql/schema/70_get_job_progress.sql
 
@@ -4161,7 +4973,131 @@ comment on function milepost.call_with_key(text, text, jsonb) is
 revoke execute on function milepost.call_with_key(text, text, jsonb) from public, anon, authenticated;
 grant execute on function milepost.call_with_key(text, text, jsonb) to service_role;
 
--- ==== sql/schema/75_health.sql
+-- ==== sql/schema/76_explain_job.sql
+
+-- explain_job: why a job is stalled, slow, waiting or without an ETA, in words and fields.
+create or replace function milepost_private.seconds_in_words(s double precision)
+returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return case
+    when s is null then 'an unknown time'
+    when s < 120 then round(s) || ' s'
+    when s < 7200 then round(s / 60) || ' min'
+    when s < 172800 then round(s / 3600) || ' h'
+    else round(s / 86400) || ' days' end;
+end;
+$$;
+comment on function milepost_private.seconds_in_words(double precision) is 'A duration as a person says it.';
+revoke execute on function milepost_private.seconds_in_words(double precision) from public, anon, authenticated;
+grant execute on function milepost_private.seconds_in_words(double precision) to authenticated, service_role;
+
+create or replace function milepost_private.explain(job_id uuid, at timestamptz)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_job     milepost.jobs;
+  v_pulse   milepost_private.pulses;
+  v_kind    milepost_private.kinds;
+  f         milepost_private.figures;
+  v_slowest record;
+  v_reasons jsonb := '[]';
+  v_silent  text;
+  v_summary text;
+begin
+  select * into v_job from milepost.jobs j where j.job_id = explain.job_id;
+  select * into v_pulse from milepost_private.pulses p where p.job_id = explain.job_id;
+  select * into v_kind from milepost_private.kinds k where k.tenant_id = v_job.tenant_id and k.kind = v_job.kind;
+  f := milepost_private.figures(v_job, v_pulse, v_kind, at);
+  v_silent := milepost_private.seconds_in_words(extract(epoch from at - coalesce(v_job.last_progress_at, v_job.attempt_started_at, v_job.created_at)));
+
+  select l.worker, l.rate into v_slowest from (
+    select x.worker, (milepost_private.lane_json(x) ->> 'rate_per_s')::double precision as rate, count(*) over () as lanes
+    from milepost.lanes x where x.job_id = explain.job_id and x.attempt = v_job.attempt and x.state in ('running', 'completing')
+  ) l where l.lanes > 1 and l.rate is not null order by l.rate limit 1;
+
+  v_summary := case
+    when v_job.state = 'completed' then format('Completed after %s of work.', milepost_private.seconds_in_words(f.time_processing_ms / 1000.0))
+    when v_job.state = 'failed' then format('Failed in attempt %s of %s: %s', v_job.attempt, v_job.max_attempts, coalesce(v_job.error, 'no reason was given'))
+    when v_job.state = 'canceled' then format('Canceled%s.', coalesce(' by ' || v_job.state_actor, ''))
+    when v_job.state = 'pending' then 'Waiting for a worker to claim it.'
+    when v_job.state = 'retrying' then format('Waiting for attempt %s of %s%s: %s', v_job.attempt, v_job.max_attempts,
+      case when v_job.run_after > at then ', in ' || milepost_private.seconds_in_words(extract(epoch from v_job.run_after - at)) else '' end,
+      coalesce(v_job.state_reason, 'the last attempt ended'))
+    when v_job.state = 'paused' then format('Paused by %s%s.', coalesce(v_job.state_actor, 'a worker'), coalesce(': ' || v_job.state_reason, ''))
+    when v_job.state = 'pausing' then format('Asked to pause by %s; its workers have not acknowledged yet.', v_job.state_actor)
+    when v_job.state = 'canceling' then format('Asked to cancel by %s; its workers have not acknowledged yet.', v_job.state_actor)
+    when f.rate_limited then format('Rate limited for another %s.', milepost_private.seconds_in_words(extract(epoch from v_job.rate_limited_until - at)))
+    when f.liveness = 'lost' then format('Lost: nothing was heard for %s.', milepost_private.seconds_in_words(extract(epoch from at - v_job.last_checkpoint_at)))
+    when f.liveness_reason = 'no_net_progress' then 'Stalled: its count falls and climbs without a new high.'
+    when f.liveness = 'stalled' then format('Stalled: its worker reports, but made no progress for %s; more than %s is unusual for it.', v_silent, milepost_private.seconds_in_words(f.threshold_s))
+    when f.liveness = 'late' then format('Late: no progress for %s; it counts as stalled after %s.', v_silent, milepost_private.seconds_in_words(f.threshold_s))
+    when f.eta_ms is not null then format('On time; about %s left.', milepost_private.seconds_in_words(f.eta_ms / 1000.0))
+    when f.eta_reason = 'no_total' then 'On time; no finish time, since the total is unknown.'
+    when f.eta_reason = 'no_progress' then 'Running; no finish time before the first progress.'
+    else 'On time.' end;
+
+  if f.liveness <> 'on_time' then
+    v_reasons := v_reasons || jsonb_build_object('code', f.liveness_reason, 'message', v_summary);
+  end if;
+  if f.rate_limited then
+    v_reasons := v_reasons || jsonb_build_object('code', 'rate_limited', 'message',
+      format('A worker said that it may not go on before %s.', milepost_private.iso(v_job.rate_limited_until)));
+  end if;
+  if v_job.attempt > 1 then
+    v_reasons := v_reasons || jsonb_build_object('code', 'retried', 'message',
+      format('This is attempt %s of %s.', v_job.attempt, v_job.max_attempts));
+  end if;
+  if v_job.processing_deadline_ms is not null and f.time_processing_ms + coalesce(f.eta_ms, 0) > v_job.processing_deadline_ms and v_job.finished_at is null then
+    v_reasons := v_reasons || jsonb_build_object('code', 'past_deadline', 'message',
+      format('It will have taken %s of its %s.', milepost_private.seconds_in_words((f.time_processing_ms + coalesce(f.eta_ms, 0)) / 1000.0),
+             milepost_private.seconds_in_words(v_job.processing_deadline_ms / 1000.0)));
+  end if;
+  if v_slowest.worker is not null then
+    v_reasons := v_reasons || jsonb_build_object('code', 'slowest_worker', 'message',
+      format('Its slowest worker is %s with %s a second.', v_slowest.worker, round(v_slowest.rate::numeric, 3)));
+  end if;
+  if f.eta_reason is not null then
+    v_reasons := v_reasons || jsonb_build_object('code', f.eta_reason, 'message', 'There is no finish time: ' || case f.eta_reason
+      when 'no_total' then 'the total is unknown.' when 'no_progress' then 'there was no progress yet.'
+      when 'paused' then 'the job is paused.' when 'rate_limited' then 'the job is rate limited.'
+      when 'finished' then 'nothing is left to do.' when 'not_started' then 'the job is not running.'
+      else 'the job is stalled.' end);
+  end if;
+
+  return jsonb_build_object(
+    'summary', v_summary, 'liveness', f.liveness, 'threshold_s', f.threshold_s, 'reasons', v_reasons,
+    'last_checkpoint_at', milepost_private.iso(v_job.last_checkpoint_at),
+    'last_progress_at', milepost_private.iso(v_job.last_progress_at), 'attempt', v_job.attempt,
+    'paused_by', case when v_job.state in ('pausing', 'paused') then v_job.state_actor end,
+    'slowest_worker', v_slowest.worker, 'rate_limited_until', case when f.rate_limited then milepost_private.iso(v_job.rate_limited_until) end,
+    'eta_reason', f.eta_reason);
+end;
+$$;
+comment on function milepost_private.explain(uuid, timestamptz) is 'Why a job is as it is at the given time: a sentence, and reasons with codes.';
+revoke execute on function milepost_private.explain(uuid, timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.explain(uuid, timestamptz) to authenticated, service_role;
+
+create or replace function milepost.explain_job(job_id text)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select milepost_private.explain((milepost_private.visible_job(job_id)).job_id, now());
+$$;
+comment on function milepost.explain_job(text) is
+'Why a job is stalled, slow, waiting or without an ETA: {"summary", "liveness", "threshold_s", "reasons", ...}.';
+revoke execute on function milepost.explain_job(text) from public, anon, authenticated;
+grant execute on function milepost.explain_job(text) to authenticated, service_role;
+
+-- ==== sql/schema/77_health.sql
 
 -- Health: what an operator's probe asks.
 create or replace function milepost.ping()
@@ -4204,6 +5140,78 @@ comment on function milepost.get_jobs_health() is
 'Healthy, Warning or Critical with counts, over jobs that are active or ended within a day. Critical: failed, stalled or lost; warning: late, rate limited or many errors.';
 revoke execute on function milepost.get_jobs_health() from public, anon, authenticated;
 grant execute on function milepost.get_jobs_health() to authenticated, service_role;
+
+-- get_job_health: one job's health, its error and the explanation.
+create or replace function milepost.get_job_health(job_id text)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select to_jsonb(s) || jsonb_build_object('error_message', s.error, 'explanation', milepost_private.explain(s.job_id, now()))
+  from milepost_private.job_summaries s
+  where s.job_id = (milepost_private.visible_job(get_job_health.job_id)).job_id;
+$$;
+comment on function milepost.get_job_health(text) is 'A job''s summary with its error_message and explanation.';
+revoke execute on function milepost.get_job_health(text) from public, anon, authenticated;
+grant execute on function milepost.get_job_health(text) to authenticated, service_role;
+
+-- get_loading_progress: all jobs that are active or ended within a day, by key.
+create or replace function milepost.get_loading_progress()
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  with shown as (
+    select s.* from milepost_private.job_summaries s
+    join milepost.jobs j on j.job_id = s.job_id
+    where j.tenant_id = any (array(select milepost_private.my_tenants()))
+      and (j.finished_at is null or j.finished_at > now() - interval '1 day')
+  )
+  select jsonb_build_object(
+    'summary', jsonb_build_object(
+      'total_jobs', count(*),
+      'loading', count(*) filter (where not milepost_private.is_terminal(s.state)),
+      'completed', count(*) filter (where s.state = 'completed'), 'failed', count(*) filter (where s.state = 'failed'),
+      'total_records_loaded', coalesce(sum(s.items_completed), 0)),
+    'jobs', coalesce(jsonb_object_agg(s.job, to_jsonb(s)), '{}'))
+  from shown s;
+$$;
+comment on function milepost.get_loading_progress() is 'Jobs that are active or ended within a day: {"summary", "jobs": {key: job}}.';
+revoke execute on function milepost.get_loading_progress() from public, anon, authenticated;
+grant execute on function milepost.get_loading_progress() to authenticated, service_role;
+
+-- get_system_metrics: figures of the system, as the caller may see them.
+create or replace function milepost.get_system_metrics()
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  with active as (
+    select s.* from milepost_private.job_summaries s
+    join milepost.jobs j on j.job_id = s.job_id
+    where j.tenant_id = any (array(select milepost_private.my_tenants())) and j.finished_at is null
+  )
+  select jsonb_build_object(
+    'active_jobs', count(*) filter (where a.state not in ('pending', 'retrying')),
+    'total_items_per_second', coalesce(sum(a.rate_per_s) filter (where a.state in ('running', 'completing')), 0),
+    'queue_depth', count(*) filter (where a.state in ('pending', 'retrying')),
+    'oldest_wait_s', extract(epoch from now() - min(a.created_at::timestamptz) filter (where a.state in ('pending', 'retrying'))),
+    'late_count', count(*) filter (where a.liveness = 'late'),
+    'stuck_count', count(*) filter (where a.liveness in ('stalled', 'lost')),
+    'failed_last_hour', (select count(*) from milepost.jobs j
+      where j.tenant_id = any (array(select milepost_private.my_tenants())) and j.state = 'failed'
+        and j.created_at > now() - interval '30 days' and j.finished_at > now() - interval '1 hour'),
+    'database_connections', (select count(*) from pg_catalog.pg_stat_activity d where d.datname = current_database()),
+    'last_sweep_at', (select milepost_private.iso(w.swept_at) from milepost_private.sweeps w),
+    'last_updated', milepost_private.iso(now()))
+  from active a;
+$$;
+comment on function milepost.get_system_metrics() is 'Active jobs, items a second, queue, late and stuck jobs, connections, last sweep.';
+revoke execute on function milepost.get_system_metrics() from public, anon, authenticated;
+grant execute on function milepost.get_system_metrics() to authenticated, service_role;
 
 -- ==== sql/schema/80_realtime.sql
 

@@ -77,6 +77,15 @@ def dev(*options: str, checkout: Path = CHECKOUT, env: dict[str, str] | None = N
         running.stderr.close()
 
 
+def open_to_others(folder: Path) -> Path:
+    """Opens a test's folder and those above it to the user that Postgres runs as when we are root."""
+    for one in (folder, *folder.parents):
+        mode = one.stat().st_mode
+        if one.stat().st_uid == os.getuid() and not mode & 0o001:
+            one.chmod(mode | 0o011)
+    return folder
+
+
 def descendants(ancestor: int) -> dict[int, str]:
     parents: dict[int, int] = {}
     commands: dict[int, str] = {}

@@ -1,6 +1,5 @@
 """What `milepost dev` prints, keeps and refuses."""
 
-import os
 import shutil
 import signal
 import socket
@@ -8,9 +7,10 @@ import stat
 from dataclasses import asdict
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
-from dev_process import dev
+from dev_process import dev, open_to_others
 from running_stack import RunningStack
 
 from milepost.local import CHECKOUT, LocalStackError
@@ -24,11 +24,24 @@ PRINTED = """
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """A folder that another user can reach, since Postgres does not run as root."""
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == os.getuid() and not folder.stat().st_mode & 0o001:
-            folder.chmod(folder.stat().st_mode | 0o011)
-    return tmp_path / "data"
+    return open_to_others(tmp_path) / "data"
+
+
+def test_the_cast_of_a_test_is_who_it_says(stack: RunningStack) -> None:
+    tenant, other = stack.tenant(), stack.tenant()
+    assert tenant.tenant_id != other.tenant_id
+    roles = stack.sql(
+        "select user_id::text, role from milepost.members where tenant_id = %s", (tenant.tenant_id,)
+    )
+    assert {row["user_id"]: row["role"] for row in roles} == {
+        tenant.owner.user_id: "admin",
+        tenant.teammate.user_id: "viewer",
+    }
+    url = f"{stack.supabase_url}/rest/v1/tenants?select=tenant_id"
+    for person, sees_it in ((tenant.owner, True), (tenant.teammate, True), (tenant.stranger, False)):
+        headers = {"apikey": stack.publishable_key, "Authorization": f"Bearer {person.jwt}"}
+        seen = httpx.get(url, headers={**headers, "Accept-Profile": "milepost"}).json()
+        assert ({"tenant_id": tenant.tenant_id} in seen) is sees_it
 
 
 def test_it_prints_where_it_is_and_what_opens_it(stack: RunningStack) -> None:
@@ -91,6 +104,20 @@ def test_a_data_folder_survives_kill_9(data: Path) -> None:
     # Perhaps while the first one's processes are still on their way out.
     with dev("--data", str(data)) as running, psycopg.connect(running.ready().database_url) as connection:
         assert connection.execute("select answer from public.kept").fetchone() == (42,)
+
+
+def test_a_data_folder_that_is_a_file_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with dev("--data", str(tmp_path / "file")) as running:
+        assert running.process.wait() == 1
+        assert running.stderr.read().startswith(f"milepost: The folder {tmp_path}/file cannot be used")
+
+
+@pytest.mark.parametrize("port", ["-1", "65536"])
+def test_an_impossible_port_says_so(port: str) -> None:
+    with dev(f"--port={port}") as running:
+        assert running.process.wait() == 1
+        assert f"found {port}" in running.stderr.read()
 
 
 def test_a_taken_port_says_so() -> None:

@@ -4,7 +4,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from dev_process import alive, dev, eventually
+from dev_process import alive, dev, eventually, open_to_others
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -20,18 +20,18 @@ def test_a_signal_ends_it_cleanly_and_leaves_nothing(number: signal.Signals) -> 
     assert not folder.exists()
 
 
-def test_a_killed_parent_takes_everything_with_it() -> None:
-    with dev() as running:
-        folder = Path(running.ready().env_file).parent
+def test_a_killed_parent_takes_everything_with_it(tmp_path: Path) -> None:
+    with dev(env={"TMPDIR": str(open_to_others(tmp_path))}) as running:
+        running.ready()
         family = running.family()
+        assert [folder.name for folder in tmp_path.glob("milepost-*")]
         running.end(signal.SIGKILL)
     eventually(lambda: not alive(family), "all processes are gone")
-    eventually(lambda: not folder.exists(), "the folder is gone")
+    eventually(lambda: not any(tmp_path.iterdir()), "the folder is gone")
 
 
 def test_a_parent_killed_while_starting_takes_everything_with_it(tmp_path: Path) -> None:
-    tmp_path.chmod(0o755)
-    with dev(env={"TMPDIR": "/tmp"}) as running:
+    with dev(env={"TMPDIR": str(open_to_others(tmp_path))}) as running:
         eventually(
             lambda: any(
                 "initdb" in command or "postgres " in command for command in running.family().values()
@@ -41,6 +41,7 @@ def test_a_parent_killed_while_starting_takes_everything_with_it(tmp_path: Path)
         family = running.family()
         running.end(signal.SIGKILL)
     eventually(lambda: not alive(family), "all processes are gone")
+    eventually(lambda: not any(tmp_path.iterdir()), "the folder is gone")
 
 
 def test_a_signal_while_starting_ends_it_cleanly() -> None:

@@ -1,12 +1,15 @@
 """A part that dies is started again, and the stack says so."""
 
 import os
+import shutil
 import signal
+from pathlib import Path
 
 import httpx
 import psycopg
 from dev_process import Dev, dev, eventually
 
+from milepost.local import CHECKOUT
 from milepost.local.stack import Access
 
 
@@ -32,6 +35,29 @@ def database_answers(access: Access) -> bool:
             return connection.execute("select 1").fetchone() == (1,)
     except psycopg.OperationalError:
         return False
+
+
+def test_functions_that_cannot_be_loaded_yet_are_reported_once_and_serve_when_they_can(
+    tmp_path: Path,
+) -> None:
+    for part in ("milepost", "sql"):
+        shutil.copytree(CHECKOUT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "node_modules").symlink_to(CHECKOUT / "node_modules")
+    source = tmp_path / "functions/main.py"
+    source.parent.mkdir()
+    starts = tmp_path / "starts"
+    source.write_text(f"open({str(starts)!r}, 'a').write('x'); raise SystemExit('unfinished')")
+    with dev(checkout=tmp_path) as running:
+        access = running.ready()
+        answer = httpx.get(f"{access.api_url}/health")
+        assert (answer.status_code, answer.json()["code"]) == (503, "functions_unavailable")
+        eventually(lambda: len(starts.read_text()) >= 3, "it was tried three times")
+        source.write_text("def api(request): return {'status': 'ok'}")
+        eventually(
+            lambda: httpx.get(f"{access.api_url}/health").status_code == 200, "the functions answer at last"
+        )
+        _, said = running.end(signal.SIGINT)
+    assert said.count("The functions' process ended (exit code 1); starting it again.") == 1
 
 
 def test_killed_parts_come_back_and_it_says_so() -> None:

@@ -79,7 +79,6 @@ class Channel:
         self.topic = message.topic
         self.name = message.topic.removeprefix(PREFIX)
         self.private = bool(config.get("private"))
-        self.hears_broadcasts = True
         self.bindings = [
             {"id": phash(wanted), **dict(sorted(wanted.items()))}
             for wanted in parameters_of(payload, self.name)
@@ -89,7 +88,7 @@ class Channel:
         self._wants_readiness = bool(to_broadcast.get("replication_ready"))
         self._replay = to_broadcast.get("replay")
         self._replayed: list[Text] = []
-        self._has_presence = bool(to_presence.get("enabled"))
+        self.has_presence = bool(to_presence.get("enabled"))
         self._presence_key = to_presence.get("key") or str(uuid.uuid1())
         self._socket, self._parts, self._token, self._claims = socket, parts, token, claims
         self._may_write: dict[str, bool] = {}
@@ -128,13 +127,13 @@ class Channel:
         reader = Reader(broadcast=True, presence=True)
         if self.private:
             reader = await self._parts.authorizer.may_read(
-                self.name, self._claims, presence=self._has_presence
+                self.name, self._claims, presence=self.has_presence
             )
         if not reader.broadcast:
             raise Refused(
                 "Unauthorized", f"You do not have permissions to read from this Channel topic: {self.name}"
             )
-        self._has_presence = self._has_presence and reader.presence
+        self.has_presence = self.has_presence and reader.presence
 
     def begin(self) -> None:
         """Starts to listen; what follows a join's reply is sent here."""
@@ -142,7 +141,7 @@ class Channel:
         self._parts.hub.add(self)
         for frame in self._replayed:
             self.send(frame)
-        if self._has_presence:
+        if self.has_presence:
             self._push("presence_state", self._parts.presence.state((self.name, self.private)))
         if self._wants_readiness and self.private:
             self._start("readiness", self._tell_readiness())
@@ -242,7 +241,7 @@ class Channel:
     def _tell_presence(self, difference: dict[str, Any] | None) -> None:
         if difference is not None:
             frame = Text(self.topic, "presence_diff", dumps(difference, sort_keys=True))
-            self._parts.hub.from_client(self.name, self.private, frame)
+            self._parts.hub.tell_presence(self.name, self.private, frame)
 
     async def _refresh(self, payload: object) -> None:
         """A new token for the channel. Nothing is answered; a worse token ends the channel."""

@@ -15,6 +15,8 @@ BLANK = "can't be blank"
 
 
 class HttpBroadcasts:
+    """The two calls; `token` gives the token that an API key stands for."""
+
     def __init__(self, authorizer: Authorizer, hub: Hub, limits: Limits, token: Callable[[str], str]) -> None:
         self._authorizer, self._hub, self._limits, self._token = authorizer, hub, limits, token
 

@@ -14,7 +14,7 @@ class Listener(Protocol):
 
     name: str
     private: bool
-    hears_broadcasts: bool
+    has_presence: bool
 
     def __hash__(self) -> int: ...
     def send(self, frame: Frame) -> None: ...
@@ -60,11 +60,18 @@ class Hub:
             if channel is not but:
                 channel.shut_down("Too many messages per second")
 
+    def tell_presence(self, name: str, private: bool, frame: Frame) -> None:
+        """To the channels that asked for presence."""
+        channels = [channel for channel in self._topics.get((name, private), ()) if channel.has_presence]
+        self.events.add(1 + len(channels))
+        for channel in channels:
+            channel.send(frame)
+
     def _deliver(self, name: str, private: bool, frame: Frame, but: Listener | None) -> None:
         channels = self._topics.get((name, private), {})
         self.events.add(1 + len(channels))
         for channel in tuple(channels):
-            if channel is but or not channel.hears_broadcasts:
+            if channel is but:
                 continue
             if self.mischief is None:
                 channel.send(frame)

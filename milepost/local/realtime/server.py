@@ -245,11 +245,6 @@ class Realtime:
             socket.cut()
         await asyncio.gather(*(socket.gone.wait() for socket in sockets))
 
-    @property
-    def connections(self) -> int:
-        """How many sockets are open."""
-        return len(self._sockets)
-
     def _count_users(self) -> int:
         return sum(1 for socket in self._sockets if socket.channels)
 
