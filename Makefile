@@ -28,6 +28,7 @@ check: $(SETUP)  ## formatting, lints, types, built files up to date
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@for suite in tests/*/; do $(BIN)/mypy $$suite || exit 1; done
 	@$(BIN)/python -m milepost.local.schema --check
 
 bench: $(SETUP)  ## the benchmarks of docs/benchmarks.md

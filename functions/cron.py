@@ -21,7 +21,6 @@ def _work(rpc: str) -> Callable[[Request], Response]:
 
 sweep = _work("sweep")
 purge = _work("purge_history")
-alerts = _work("send_alerts")
 
 
 def _check_secret(request: Request) -> None:

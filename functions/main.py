@@ -49,7 +49,6 @@ ROUTES = Map(
         ),
         Rule("/cron/sweep", methods=["GET", "POST"], endpoint=cron.sweep),
         Rule("/cron/purge", methods=["GET", "POST"], endpoint=cron.purge),
-        Rule("/cron/alerts", methods=["GET", "POST"], endpoint=cron.alerts),
         Rule("/openapi.json", methods=["GET"], endpoint=openapi.document),
     ],
     strict_slashes=True,

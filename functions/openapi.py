@@ -118,7 +118,6 @@ OPERATIONS = [
         for work, summary in (
             ("sweep", "Find stuck jobs and send what was held back"),
             ("purge", "Drop history that is past its time"),
-            ("alerts", "Evaluate alert rules and send what is due"),
         )
     ),
     Operation("get", "/openapi.json", "This document", security="none"),

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import httpx
+from pydantic import TypeAdapter, ValidationError
 
 from milepost._client import error_of
 from milepost.errors import ConfigurationError, TransportError
 
-Answer = TypeVar("Answer", dict[str, Any], list[dict[str, Any]])
+Answer = TypeVar("Answer")
 
 
 class Admin:
@@ -38,21 +39,25 @@ class Admin:
 
     def create_tenant(self, name: str) -> dict[str, Any]:
         """`{"tenant_id", "name"}`"""
-        return self._call(dict, "create_tenant", {"name": name})
+        return self._call(dict[str, Any], "create_tenant", {"name": name})
 
     def create_key(self, tenant_id: str, scope: str, name: str | None = None) -> dict[str, Any]:
         """`{"key", "key_id", ...}`; the key is shown this once."""
-        return self._call(dict, "create_key", {"tenant_id": tenant_id, "scope": scope, "name": name})
+        return self._call(
+            dict[str, Any], "create_key", {"tenant_id": tenant_id, "scope": scope, "name": name}
+        )
 
     def list_keys(self, tenant_id: str) -> list[dict[str, Any]]:
-        return self._call(list, "list_keys", {"tenant_id": tenant_id})
+        return self._call(list[dict[str, Any]], "list_keys", {"tenant_id": tenant_id})
 
     def revoke_key(self, key_id: str) -> dict[str, Any]:
-        return self._call(dict, "revoke_key", {"key_id": key_id})
+        return self._call(dict[str, Any], "revoke_key", {"key_id": key_id})
 
     def add_member(self, tenant_id: str, user_id: str, role: str) -> dict[str, Any]:
         """Adds the user, or changes the role."""
-        return self._call(dict, "add_member", {"tenant_id": tenant_id, "user_id": user_id, "role": role})
+        return self._call(
+            dict[str, Any], "add_member", {"tenant_id": tenant_id, "user_id": user_id, "role": role}
+        )
 
     def _call(self, answer: type[Answer], rpc: str, arguments: Mapping[str, Any]) -> Answer:
         try:
@@ -64,8 +69,8 @@ class Admin:
         if not response.is_success:
             raise error_of(response)
         try:
-            return response.json()
-        except ValueError as error:
+            return TypeAdapter(answer).validate_json(response.content)
+        except ValidationError as error:
             raise TransportError(
-                f"{self.url} gave an answer that is no JSON.", "Check SUPABASE_URL."
+                f"{response.url} gave an answer that is none of Milepost's.", "Check SUPABASE_URL."
             ) from error

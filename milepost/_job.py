@@ -55,15 +55,17 @@ class _Counting:
         self,
         n: int | None = None,
         *,
-        failed: int = 0,
-        skipped: int = 0,
-        canceled: int = 0,
+        failed: int | None = None,
+        skipped: int | None = None,
+        canceled: int | None = None,
         bytes: int = 0,
         cursor: Any = _UNSET,  # noqa: ANN401 - any JSON
         batch: Mapping[str, Any] | None = None,
         message: str | None = None,
     ) -> None:
-        """Counts work that is done: `n` items completed (1, unless other items are given), and `bytes`.
+        """Counts work that is done: `n` items completed, and how many went another way.
+
+        `n` is 1, unless one of the others is given: `advance(failed=1)` counts one failed item.
 
         `cursor` is any JSON from which work can resume; it is kept with the counts as they are now. `batch`
         says what the last batch was: `{"items", "duration_ms", "bytes"}`.
@@ -73,12 +75,13 @@ class _Counting:
         that is no JSON.
         """
         if n is None:
-            n = 0 if failed or skipped or canceled else 1
-        if n < 0 or failed < 0 or skipped < 0 or canceled < 0 or bytes < 0:
+            n = 1 if failed is skipped is canceled is None else 0
+        counts = (n, failed or 0, skipped or 0, canceled or 0, bytes)
+        if min(counts) < 0:
             raise ValueError("advance(): expected counts of 0 or more, found one below 0; counts only rise.")
         if batch is not None and (unknown := set(batch) - _BATCH_FIELDS):
             raise ValueError(f"advance(batch=...): expected items, duration_ms and bytes, found {unknown}.")
-        self._job._count(self._stage, (n, failed, skipped, canceled, bytes), cursor, batch, message)
+        self._job._count(self._stage, counts, cursor, batch, message)
 
     def set_total(self, n: int | None) -> None:
         """Says how many items there are in all; None while that is not known."""

@@ -37,6 +37,8 @@ _VERIFY_AT_MOST_S = 12.0
 _PATIENCE_S = 60.0
 _FILES_A_BATCH = 100
 _WORKERS = 3
+_FILES_AT_MOST = 40_000
+_SHARED = (Path("/"), Path("/usr"), Path("/usr/local"))
 _STAGES = ({"name": "scan", "weight": 1}, {"name": "hash", "weight": 6}, {"name": "verify", "weight": 3})
 _CURL = """curl -sS "$MILEPOST_URL/v1/checkpoints" \\
   -H "Authorization: Bearer $MILEPOST_KEY" -H "Content-Type: application/json" \\
@@ -61,7 +63,7 @@ def demo(json: bool) -> int:
     with _place() as place:
         client = Client(place.url, place.key)
         try:
-            return _run(client, place, json)
+            return run(client, place, installations(), json)
         finally:
             client.close()
 
@@ -82,9 +84,10 @@ def _place() -> Iterator[Place]:
         raise milepost.ConfigurationError(str(error)) from error
 
 
-def _run(client: Client, place: Place, json: bool) -> int:
+def run(client: Client, place: Place, roots: Sequence[Path], json: bool) -> int:
+    """Checksums the files under these roots, shows it, and returns the exit code."""
     terminal = sys.stdout.isatty() and not json
-    work = Work(f"demo-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}", place, installations())
+    work = Work(f"demo-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}", place, roots)
     if not json:
         click.echo(f"The page: {place.page}")
         click.echo("Checksums of all files in:\n" + "\n".join(f"  {root}" for root in work.roots))
@@ -107,6 +110,8 @@ def _run(client: Client, place: Place, json: bool) -> int:
     else:
         click.echo()
         show_job(job)
+        if work.left_out:
+            click.echo(f"\nThere are more files; it took no more than {_FILES_AT_MOST:,}.")
         _try_curl(place)
     if terminal:
         click.echo(f"\nThe page: {place.page}\nCtrl-C ends the demo.")
@@ -115,24 +120,21 @@ def _run(client: Client, place: Place, json: bool) -> int:
 
 
 def installations() -> list[Path]:
-    """The Python and Node installations on this machine, none of them inside another."""
-    found = [Path(sys.base_prefix), Path(sys.prefix), *Path.home().glob(".pyenv/versions/*")]
-    found += Path("/usr/lib").glob("python3*")
+    """The Node and Python installations on this machine, none of them inside another."""
+    found = [Path(__file__).parents[1] / "node_modules"]
     if node := shutil.which("node"):
         prefix = Path(node).resolve().parents[1]
-        # Node from a package shares its prefix with the whole system.
-        shared = prefix in (Path("/"), Path("/usr"), Path("/usr/local"))
+        # A Node from the system's packages shares its prefix with everything else.
         parts = ("lib/node_modules", "share/nodejs", "include/node")
-        found += [prefix / part for part in parts] if shared else [prefix]
-    found.append(Path(__file__).parents[1] / "node_modules")
-    system = [Path(prefix) / "lib" for prefix in ("/usr", "/usr/local")]
-    roots: list[Path] = []
-    for root in sorted({root.resolve() for root in found if root.is_dir()}):
-        if root in (Path("/usr"), Path("/usr/local")):
-            roots.extend(python for lib in system for python in lib.glob("python3*"))
-        elif not any(root.is_relative_to(other) for other in roots):
-            roots.append(root)
-    return sorted(set(roots))
+        found += [prefix / part for part in parts] if prefix in _SHARED else [prefix]
+    for prefix in (Path(sys.base_prefix), Path(sys.prefix)):
+        found += (prefix / "lib").glob("python3*") if prefix in _SHARED else [prefix]
+    found += Path.home().glob(".pyenv/versions/*")
+    found += Path("/usr/lib").glob("python3*")
+    there = list(dict.fromkeys(root.resolve() for root in found if root.is_dir()))
+    return [
+        root for root in there if not any(root != other and root.is_relative_to(other) for other in there)
+    ]
 
 
 class Work(threading.Thread):
@@ -141,6 +143,7 @@ class Work(threading.Thread):
     def __init__(self, key: str, place: Place, roots: Sequence[Path]) -> None:
         super().__init__(name="milepost-demo")
         self.key, self.place, self.roots = key, place, roots
+        self.left_out = False  # there were more files than it takes
         self.known = threading.Event()  # the server knows the job, or the work has ended
         context = multiprocessing.get_context("spawn")  # not forked: this process has threads
         self.stop = context.Event()
@@ -190,19 +193,21 @@ class Work(threading.Thread):
             job.message(None)
 
     def _scan(self, job: milepost.Job, scan: milepost.Stage) -> int:
-        total, batch = 0, []
-        for root in self.roots:
-            job.message(f"Looking into {root}")
-            for folder, _, names in os.walk(root):
-                for name in names:
-                    batch.append(os.path.join(folder, name))  # noqa: PTH118 - a hundred thousand times
-                    if len(batch) == _FILES_A_BATCH:
-                        self._files.put(batch)
-                        batch = []
-                scan.advance(len(names))
-                total += len(names)
-                if self.stop.is_set():
-                    raise milepost.JobCanceled
+        total = 0
+        batch: list[str] = []
+        for folder, _, names in (found for root in self.roots for found in os.walk(root)):
+            if total + len(names) > _FILES_AT_MOST:
+                self.left_out = True
+                break
+            for name in names:
+                batch.append(os.path.join(folder, name))  # noqa: PTH118 - tens of thousands of times
+                if len(batch) == _FILES_A_BATCH:
+                    self._files.put(batch)
+                    batch = []
+            total += len(names)
+            scan.advance(len(names), message=f"Looking into {folder}")
+            if self.stop.is_set():
+                raise milepost.JobCanceled
         self._files.put(batch)
         for _ in self._workers:
             self._files.put(None)

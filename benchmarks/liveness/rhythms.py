@@ -19,7 +19,7 @@ HEARTBEAT_S = 10.0
 class Trace:
     """What Milepost hears of one run: contact i was at `active_s[i]` with `done[i]` settled items.
 
-    `broken_at_s` is None for a healthy run; `silent_in_the_end` says that no progress follows the last contact.
+    `broken_at_s` is None for a healthy run; `silent_in_the_end`: no progress follows the last contact.
     """
 
     active_s: list[float] = field(default_factory=list)

@@ -1,9 +1,9 @@
 """False alarms and detection delay of liveness by progress, beside fixed limits.
 
-    python benchmarks/liveness/run.py [--seeds N] [--tuning]
+    python -m benchmarks.liveness.run [--seeds N] [--tuning]
 
-The adaptive rule is driven through the SQL functions of sql/schema/20_rhythm*.sql. Its constants were chosen on
-even seeds (`--tuning` shows these); odd ones were not looked at until then, and are what is reported.
+The adaptive rule is driven through the SQL functions of sql/schema/20_rhythm*.sql. Its constants were chosen
+on even seeds (`--tuning` shows these); odd ones were not looked at until then, and are what is reported.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from random import Random
 from typing import Any
 
 import psycopg
-from rhythms import BROKEN, HEALTHY, Family, Trace
 
+from benchmarks.liveness.rhythms import BROKEN, HEALTHY, Family, Trace
 from milepost.local.postgres import Postgres
 
 SCHEMA = Path(__file__).resolve().parents[2] / "sql" / "schema"
@@ -31,8 +31,8 @@ create role anon; create role authenticated; create role service_role;
 create schema milepost_private;
 """
 
-# One run through the functions that serve live jobs. The i-th alarm is the active second at which the job is
-# late, stalled, or stalled by its kind's history, if nothing follows contact i. JSON, as arrays convert slowly.
+# One run through the functions that serve live jobs. Alarm i is the active second at which the job is late,
+# stalled, or stalled by its kind's history, if nothing follows contact i. JSON, as arrays convert slowly.
 DRIVER = """
 create function pg_temp.drive(
   active_s float8[], done float8[], event text[], history milepost_private.kind_rhythm

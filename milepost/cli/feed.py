@@ -59,9 +59,11 @@ class Hints:
             self._close()
             self._thread.join(2)
 
-    def wait(self) -> None:
-        self._hinted.wait(self._poll_s)
+    def wait(self) -> bool:
+        """Returns whether it was a message."""
+        hinted = self._hinted.wait(self._poll_s)
         self._hinted.clear()
+        return hinted
 
     async def _listen(self, topic: str, url: str, apikey: str, token: str) -> None:
         from realtime import AsyncRealtimeClient

@@ -36,6 +36,8 @@ _COLOURS = {
 _DURATIONS = ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s"))
 _SIZES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
+_WIDTH_OF_A_PIPE = 250
+
 as_json = click.option("--json", "json", is_flag=True, help="Print JSON.")
 
 
@@ -84,8 +86,9 @@ def with_client(command: Callable[..., R]) -> Callable[..., R]:
 
 
 def console() -> Console:
-    # Made when it is needed, so that it writes to where stdout is then.
-    return Console(highlight=False)
+    # Made when it is needed, so that it writes to where stdout is then; a pipe has no width to fit into.
+    made = Console(highlight=False)
+    return made if made.is_terminal else Console(highlight=False, width=_WIDTH_OF_A_PIPE)
 
 
 def print_json(value: BaseModel | dict[str, Any] | list[Any]) -> None:

@@ -94,7 +94,7 @@ begin
   -- Split-conformal: how wrong the kind's earlier predictions were at this tenth of progress.
   v_tenth := case when fraction is not null then 1 + floor(10 * least(greatest(fraction, 0), 0.99)) end;
   if history.residual_low[v_tenth] is not null then
-    v_weight := history.runs / (history.runs + 5.0);
+    v_weight := least(history.runs, 20) / (least(history.runs, 20) + 10.0);
     v_low := v_low + v_weight * (greatest(-history.residual_low[v_tenth], 0) - v_low);
     v_high := v_high + v_weight * (greatest(history.residual_high[v_tenth], 0) - v_high);
   end if;

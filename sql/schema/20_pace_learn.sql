@@ -65,9 +65,10 @@ begin
         when predicted_s[tenth] > 0 and reached_s[tenth] < active_s then ln((active_s - reached_s[tenth]) / predicted_s[tenth])
       end;
     end loop;
-    -- The next run falls below the k-th lowest of n in k of n + 1 cases: of few runs, the tenth percentile is the lowest.
-    v_rank := greatest((0.1 * (least(history.runs, 20) + 1) - 1) / greatest(least(history.runs, 20) - 1, 1), 0);
-    -- A tenth and its neighbours count together, so that one lucky run does not make a narrow range.
+    -- A tenth and its neighbours count together: n residuals. The next one falls below the k-th lowest of them in k of
+    -- n + 1 cases, so that of few the tenth percentile is taken to be the lowest.
+    v_rank := 3.0::float8 * least(history.runs, 20);
+    v_rank := greatest((0.1 * (v_rank + 1) - 1) / (v_rank - 1), 0);
     select array_agg(q.low order by q.tenth), array_agg(q.high order by q.tenth)
       into v_low, v_high
       from (

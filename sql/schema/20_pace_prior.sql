@@ -17,6 +17,7 @@ declare
   v_lived    float8;
   v_median   float8;
   v_width    float8;
+  v_left     float8;
 begin
   if items > 0 and history.costed_runs > 0 and history.ln_cost_var < v_var then
     v_ln_total := history.ln_cost + ln(items);
@@ -27,8 +28,10 @@ begin
   active_s := greatest(active_s, 0);
 
   if fraction > 1e-9 and history.shape is not null then
-    v_median := exp(v_ln_total) * (1 - milepost_private.pace_share(history.shape, fraction));
-    v_width := exp(1.28 * sqrt(v_var));
+    v_left := 1 - milepost_private.pace_share(history.shape, fraction);
+    v_median := exp(v_ln_total) * v_left;
+    -- Runs of a kind stray from its shape, by some 4 % of the run: nothing at first, all that is left towards the end.
+    v_width := exp(1.28 * sqrt(v_var + (0.04 / v_left) ^ 2));
     return row(v_median, v_median / v_width, v_median * v_width);
   end if;
 

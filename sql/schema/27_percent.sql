@@ -6,7 +6,7 @@ immutable
 set search_path = ''
 as $$
 begin
-  return case when total > 0 then trunc(100 * (completed + skipped) / total, 4)::double precision
+  return case when total > 0 then (div(1000000 * (completed + skipped), total) / 10000)::double precision
               when total = 0 then 100 end;
 end;
 $$;

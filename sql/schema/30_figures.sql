@@ -60,7 +60,7 @@ begin
     f.rate_per_s := case when f.work_done > 0 and v_active_s > 0 then f.work_done / v_active_s end;
   end if;
   f.bytes_per_s := case when job.bytes_processed > 0 and v_active_s > 0 then job.bytes_processed / v_active_s end;
-  f.average_duration_ms_per_item := case when f.work_done > 0 then v_active_s * 1000 / f.work_done end;
+  f.average_duration_ms_per_item := case when f.work_done > 0 and v_active_s > 0 then v_active_s * 1000 / f.work_done end;
 
   v_verdict := milepost_private.liveness_of(job, pulse, kind, at);
   f.liveness := v_verdict.liveness;

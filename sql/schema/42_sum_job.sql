@@ -58,9 +58,11 @@ begin
            case when bool_and(x.items_total is not null)
                 then least(sum(greatest(x.items_total, x.items_completed::numeric + x.items_failed + x.items_skipped + x.items_canceled)),
                            9223372036854775807)::bigint end as total,
-           -- Unknown if a stage that has begun is unknown; one that has not begun stands at 0.
-           case when bool_and(p.percent is not null) and sum(x.weight) > 0
-                then trunc((sum(p.percent * x.weight) / sum(x.weight))::numeric, 4)::double precision end as percent
+           -- Unknown if a stage that has begun is unknown; one that has not begun stands at 0. Only where all stages are at
+           -- 100 is the job: a weight that vanishes beside the others may not round it up.
+           case when bool_and(p.percent is not distinct from 100) then 100
+                when bool_and(p.percent is not null) and sum(x.weight) > 0
+                then least(trunc((sum(p.percent * x.weight) / sum(x.weight))::numeric, 4)::double precision, 99.9999) end as percent
     from milepost.stages x
     cross join lateral milepost_private.stage_percent(x) as p (percent)
     where x.job_id = sum_job.job_id

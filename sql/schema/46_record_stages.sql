@@ -133,6 +133,8 @@ begin
   ) w
   cross join lateral (
     select case
+      -- The job has ended: what arrives later still counts, but changes no state.
+      when (select j.finished_at is not null from milepost.jobs j where j.job_id = m.job_id) then m.state
       when bool_or(w.state = 'failed') then 'failed'
       when bool_and(w.state = 'skipped') then 'skipped'
       when bool_and(w.state in ('completed', 'skipped')) then 'completed'
@@ -152,7 +154,7 @@ begin
   where m.job_id = any (v_jobs) and s.job_id = m.job_id and s.name = m.name
     and (d.state <> s.state or w.weight is distinct from s.weight and w.weight is not null);
 
-  foreach v_job_id in array v_jobs loop
+  foreach v_job_id in array coalesce(v_jobs, '{}') loop
     perform milepost_private.sum_job(v_job_id);
   end loop;
 

@@ -14,7 +14,7 @@ begin
            count(*) filter (where e.refusal is null and not e.is_duplicate) as accepted,
            count(*) filter (where e.refusal is null and e.is_duplicate) as duplicates,
            -- An attempt that ended while this request was recorded is over, too.
-           bool_and(e.refusal = 'stale_attempt' or e.attempt < j.attempt) as is_stale
+           bool_and(e.refusal is not distinct from 'stale_attempt' or e.attempt < j.attempt) as is_stale
     from unnest(entries) e join milepost.jobs j on j.job_id = e.job_id
     where e.refusal is distinct from 'unknown_attempt'
     group by e.job_id

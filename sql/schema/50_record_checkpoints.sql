@@ -22,6 +22,7 @@ declare
   v_drafts  milepost_private.event_draft[];
   v_due     uuid[];
   v_tenths  uuid[];
+  v_staged  uuid[];
 begin
   -- JOBS: the missing ones are made in the order of their keys, then all are locked in the order of their ids, so that
   -- requests cannot deadlock.
@@ -237,7 +238,9 @@ begin
   if exists (select from unnest(v_entries) e where e.items is not null) then
     v_drafts := milepost_private.record_items(v_entries, v_now);
   end if;
-  if exists (select from unnest(v_entries) e where e.stages is not null or e.items is not null) then
+  -- A cursor commits the counts of stages that its own checkpoint does not name, too.
+  if exists (select from unnest(v_entries) e where e.stages is not null or e.items is not null
+               or e.names_cursor and exists (select from milepost.stages s where s.job_id = e.job_id)) then
     v_drafts := milepost_private.record_stages(v_entries, v_now) || v_drafts;
   end if;
 
@@ -257,6 +260,9 @@ begin
   perform milepost_private.restore_cursor_counts(l.job_id, l.worker)
   from unnest(v_late_jobs, v_late_workers) as l (job_id, worker);
 
+  -- A stage that begins has a rhythm of its own.
+  select array_agg(distinct d.job_id) into v_staged from unnest(v_drafts) d
+  where d.type = 'stage.changed' and d.data ->> 'state' = 'running';
   foreach v_job_id in array coalesce(v_settle, '{}') loop
     perform milepost_private.settle_states(v_job_id, v_entries, v_now);
   end loop;
@@ -274,7 +280,8 @@ begin
       active_s = milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now),
       active_at = greatest(p.active_at, v_now),
       pace = milepost_private.pace_step(p.pace, milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now), c.work, c.pending),
-      rhythm = milepost_private.rhythm_step(p.rhythm, milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now), c.settled, 'checkpoint'),
+      rhythm = milepost_private.rhythm_step(p.rhythm, milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now), c.settled,
+        case when p.job_id = any (v_staged) then 'stage' else 'checkpoint' end),
       progress_event_at = case when d.is_due then v_now else p.progress_event_at end,
       progress_event_percent = case when d.is_due then c.percent else p.progress_event_percent end,
       held_back = not d.is_due,
@@ -294,7 +301,7 @@ begin
     cross join lateral (select q.progress_event_at is null or milepost_private.is_terminal(c.state)
       or i.since_ms >= i.least_ms and (
         i.since_ms >= t.progress_interval_ms
-        or abs(c.percent - q.progress_event_percent) >= t.progress_step_percent
+        or coalesce(abs(c.percent - q.progress_event_percent) >= t.progress_step_percent, false)
         or (c.percent is null) <> (q.progress_event_percent is null)) as is_due) d
     where p.job_id = c.job_id
     returning p.job_id, d.is_due, c.settled > q.settled as rose, q.stalled_at, p.tenth > q.tenth as is_tenth

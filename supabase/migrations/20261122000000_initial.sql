@@ -479,7 +479,7 @@ begin
   -- Split-conformal: how wrong the kind's earlier predictions were at this tenth of progress.
   v_tenth := case when fraction is not null then 1 + floor(10 * least(greatest(fraction, 0), 0.99)) end;
   if history.residual_low[v_tenth] is not null then
-    v_weight := history.runs / (history.runs + 5.0);
+    v_weight := least(history.runs, 20) / (least(history.runs, 20) + 10.0);
     v_low := v_low + v_weight * (greatest(-history.residual_low[v_tenth], 0) - v_low);
     v_high := v_high + v_weight * (greatest(history.residual_high[v_tenth], 0) - v_high);
   end if;
@@ -616,9 +616,10 @@ begin
         when predicted_s[tenth] > 0 and reached_s[tenth] < active_s then ln((active_s - reached_s[tenth]) / predicted_s[tenth])
       end;
     end loop;
-    -- The next run falls below the k-th lowest of n in k of n + 1 cases: of few runs, the tenth percentile is the lowest.
-    v_rank := greatest((0.1 * (least(history.runs, 20) + 1) - 1) / greatest(least(history.runs, 20) - 1, 1), 0);
-    -- A tenth and its neighbours count together, so that one lucky run does not make a narrow range.
+    -- A tenth and its neighbours count together: n residuals. The next one falls below the k-th lowest of them in k of
+    -- n + 1 cases, so that of few the tenth percentile is taken to be the lowest.
+    v_rank := 3.0::float8 * least(history.runs, 20);
+    v_rank := greatest((0.1 * (v_rank + 1) - 1) / (v_rank - 1), 0);
     select array_agg(q.low order by q.tenth), array_agg(q.high order by q.tenth)
       into v_low, v_high
       from (
@@ -666,6 +667,7 @@ declare
   v_lived    float8;
   v_median   float8;
   v_width    float8;
+  v_left     float8;
 begin
   if items > 0 and history.costed_runs > 0 and history.ln_cost_var < v_var then
     v_ln_total := history.ln_cost + ln(items);
@@ -676,8 +678,10 @@ begin
   active_s := greatest(active_s, 0);
 
   if fraction > 1e-9 and history.shape is not null then
-    v_median := exp(v_ln_total) * (1 - milepost_private.pace_share(history.shape, fraction));
-    v_width := exp(1.28 * sqrt(v_var));
+    v_left := 1 - milepost_private.pace_share(history.shape, fraction);
+    v_median := exp(v_ln_total) * v_left;
+    -- Runs of a kind stray from its shape, by some 4 % of the run: nothing at first, all that is left towards the end.
+    v_width := exp(1.28 * sqrt(v_var + (0.04 / v_left) ^ 2));
     return row(v_median, v_median / v_width, v_median * v_width);
   end if;
 
@@ -1983,7 +1987,7 @@ immutable
 set search_path = ''
 as $$
 begin
-  return case when total > 0 then trunc(100 * (completed + skipped) / total, 4)::double precision
+  return case when total > 0 then (div(1000000 * (completed + skipped), total) / 10000)::double precision
               when total = 0 then 100 end;
 end;
 $$;
@@ -2272,7 +2276,7 @@ begin
     f.rate_per_s := case when f.work_done > 0 and v_active_s > 0 then f.work_done / v_active_s end;
   end if;
   f.bytes_per_s := case when job.bytes_processed > 0 and v_active_s > 0 then job.bytes_processed / v_active_s end;
-  f.average_duration_ms_per_item := case when f.work_done > 0 then v_active_s * 1000 / f.work_done end;
+  f.average_duration_ms_per_item := case when f.work_done > 0 and v_active_s > 0 then v_active_s * 1000 / f.work_done end;
 
   v_verdict := milepost_private.liveness_of(job, pulse, kind, at);
   f.liveness := v_verdict.liveness;
@@ -2721,9 +2725,11 @@ begin
            case when bool_and(x.items_total is not null)
                 then least(sum(greatest(x.items_total, x.items_completed::numeric + x.items_failed + x.items_skipped + x.items_canceled)),
                            9223372036854775807)::bigint end as total,
-           -- Unknown if a stage that has begun is unknown; one that has not begun stands at 0.
-           case when bool_and(p.percent is not null) and sum(x.weight) > 0
-                then trunc((sum(p.percent * x.weight) / sum(x.weight))::numeric, 4)::double precision end as percent
+           -- Unknown if a stage that has begun is unknown; one that has not begun stands at 0. Only where all stages are at
+           -- 100 is the job: a weight that vanishes beside the others may not round it up.
+           case when bool_and(p.percent is not distinct from 100) then 100
+                when bool_and(p.percent is not null) and sum(x.weight) > 0
+                then least(trunc((sum(p.percent * x.weight) / sum(x.weight))::numeric, 4)::double precision, 99.9999) end as percent
     from milepost.stages x
     cross join lateral milepost_private.stage_percent(x) as p (percent)
     where x.job_id = sum_job.job_id
@@ -3152,6 +3158,8 @@ begin
   ) w
   cross join lateral (
     select case
+      -- The job has ended: what arrives later still counts, but changes no state.
+      when (select j.finished_at is not null from milepost.jobs j where j.job_id = m.job_id) then m.state
       when bool_or(w.state = 'failed') then 'failed'
       when bool_and(w.state = 'skipped') then 'skipped'
       when bool_and(w.state in ('completed', 'skipped')) then 'completed'
@@ -3171,7 +3179,7 @@ begin
   where m.job_id = any (v_jobs) and s.job_id = m.job_id and s.name = m.name
     and (d.state <> s.state or w.weight is distinct from s.weight and w.weight is not null);
 
-  foreach v_job_id in array v_jobs loop
+  foreach v_job_id in array coalesce(v_jobs, '{}') loop
     perform milepost_private.sum_job(v_job_id);
   end loop;
 
@@ -3357,7 +3365,7 @@ begin
            count(*) filter (where e.refusal is null and not e.is_duplicate) as accepted,
            count(*) filter (where e.refusal is null and e.is_duplicate) as duplicates,
            -- An attempt that ended while this request was recorded is over, too.
-           bool_and(e.refusal = 'stale_attempt' or e.attempt < j.attempt) as is_stale
+           bool_and(e.refusal is not distinct from 'stale_attempt' or e.attempt < j.attempt) as is_stale
     from unnest(entries) e join milepost.jobs j on j.job_id = e.job_id
     where e.refusal is distinct from 'unknown_attempt'
     group by e.job_id
@@ -3490,6 +3498,7 @@ declare
   v_drafts  milepost_private.event_draft[];
   v_due     uuid[];
   v_tenths  uuid[];
+  v_staged  uuid[];
 begin
   -- JOBS: the missing ones are made in the order of their keys, then all are locked in the order of their ids, so that
   -- requests cannot deadlock.
@@ -3705,7 +3714,9 @@ begin
   if exists (select from unnest(v_entries) e where e.items is not null) then
     v_drafts := milepost_private.record_items(v_entries, v_now);
   end if;
-  if exists (select from unnest(v_entries) e where e.stages is not null or e.items is not null) then
+  -- A cursor commits the counts of stages that its own checkpoint does not name, too.
+  if exists (select from unnest(v_entries) e where e.stages is not null or e.items is not null
+               or e.names_cursor and exists (select from milepost.stages s where s.job_id = e.job_id)) then
     v_drafts := milepost_private.record_stages(v_entries, v_now) || v_drafts;
   end if;
 
@@ -3725,6 +3736,9 @@ begin
   perform milepost_private.restore_cursor_counts(l.job_id, l.worker)
   from unnest(v_late_jobs, v_late_workers) as l (job_id, worker);
 
+  -- A stage that begins has a rhythm of its own.
+  select array_agg(distinct d.job_id) into v_staged from unnest(v_drafts) d
+  where d.type = 'stage.changed' and d.data ->> 'state' = 'running';
   foreach v_job_id in array coalesce(v_settle, '{}') loop
     perform milepost_private.settle_states(v_job_id, v_entries, v_now);
   end loop;
@@ -3742,7 +3756,8 @@ begin
       active_s = milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now),
       active_at = greatest(p.active_at, v_now),
       pace = milepost_private.pace_step(p.pace, milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now), c.work, c.pending),
-      rhythm = milepost_private.rhythm_step(p.rhythm, milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now), c.settled, 'checkpoint'),
+      rhythm = milepost_private.rhythm_step(p.rhythm, milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now), c.settled,
+        case when p.job_id = any (v_staged) then 'stage' else 'checkpoint' end),
       progress_event_at = case when d.is_due then v_now else p.progress_event_at end,
       progress_event_percent = case when d.is_due then c.percent else p.progress_event_percent end,
       held_back = not d.is_due,
@@ -3762,7 +3777,7 @@ begin
     cross join lateral (select q.progress_event_at is null or milepost_private.is_terminal(c.state)
       or i.since_ms >= i.least_ms and (
         i.since_ms >= t.progress_interval_ms
-        or abs(c.percent - q.progress_event_percent) >= t.progress_step_percent
+        or coalesce(abs(c.percent - q.progress_event_percent) >= t.progress_step_percent, false)
         or (c.percent is null) <> (q.progress_event_percent is null)) as is_due) d
     where p.job_id = c.job_id
     returning p.job_id, d.is_due, c.settled > q.settled as rose, q.stalled_at, p.tenth > q.tenth as is_tenth
@@ -5212,6 +5227,28 @@ $$;
 comment on function milepost.get_system_metrics() is 'Active jobs, items a second, queue, late and stuck jobs, connections, last sweep.';
 revoke execute on function milepost.get_system_metrics() from public, anon, authenticated;
 grant execute on function milepost.get_system_metrics() to authenticated, service_role;
+
+-- ==== sql/schema/78_list_tenants.sql
+
+-- list_tenants: the tenants that the caller may read, for the page's switch and for streams.
+create or replace function milepost.list_tenants()
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object('tenant_id', t.tenant_id, 'name', t.name,
+             'role', (select m.role from milepost.members m where m.tenant_id = t.tenant_id and m.user_id = auth.uid()))
+             order by t.name, t.tenant_id), '[]')
+    from milepost.tenants t
+    where t.tenant_id = any (array(select milepost_private.my_tenants())));
+end;
+$$;
+comment on function milepost.list_tenants() is 'The caller''s tenants: [{"tenant_id", "name", "role"}]; role is null for a key.';
+revoke execute on function milepost.list_tenants() from public, anon, authenticated;
+grant execute on function milepost.list_tenants() to authenticated, service_role;
 
 -- ==== sql/schema/80_realtime.sql
 

@@ -95,8 +95,10 @@ class Database:
             self.rows(setting, role, json.dumps(claims))
             yield
             # In a transaction around this one the settings would outlive the request.
-            self.rows(setting, "none", "")
-            self.rows("select set_config('milepost.key_hash', '', true), set_config('milepost.correlation_id', '', true)")
+            self.rows(
+                "select set_config('role', 'none', true), set_config('request.jwt.claims', '', true), "
+                "set_config('milepost.key_hash', '', true), set_config('milepost.correlation_id', '', true)"
+            )
 
     def call(self, function: str, **arguments: object) -> Any:
         """Calls a function of the schema milepost by names, with JSON for dicts."""

@@ -9,9 +9,9 @@ from asking import KEY, assert_refused
 from fake_postgrest import FakePostgrest
 from werkzeug.datastructures import Headers
 from werkzeug.test import Client, EnvironBuilder, TestResponse, run_wsgi_app
-from werkzeug.wrappers import Response
+from werkzeug.wrappers import Request, Response
 
-from functions import wsgi
+from functions import main, wsgi
 
 
 def post(api: Client, data: bytes, **more: Any) -> TestResponse:
@@ -128,6 +128,13 @@ def test_a_body_that_nobody_wants_is_thrown_away(fake: FakePostgrest) -> None:
     response = streamed(b"", PATH_INFO="/nowhere", CONTENT_LENGTH="3000000", **{"wsgi.input": given})
     assert_refused(response, 404, "path_not_found")
     assert given.tell() == 3_000_000
+
+
+def test_functions_framework_is_left_nothing_to_read_into_memory(fake: FakePostgrest) -> None:
+    builder = EnvironBuilder("/nowhere", method="POST", input_stream=io.BytesIO(b"x" * 20_000_000))
+    request = Request({**builder.get_environ(), "CONTENT_LENGTH": "20000000"})
+    assert_refused(main.api(request), 404, "path_not_found")
+    assert request.get_data() == b""
 
 
 def test_who_asks_comes_before_what_is_asked(api: Client) -> None:

@@ -43,6 +43,12 @@ def test_a_valid_body_reaches_the_database_byte_for_byte(
     assert fake.calls[0].body["checkpoints"] == [{"job": "a", "cursor": 1.5}]
 
 
+def test_the_databases_answer_is_passed_on_byte_for_byte(api: Client, fake: FakePostgrest) -> None:
+    answered = '{"errors": [],  "results": [{"job": "a", "percent_complete": 42.50}]}'
+    fake.replies["record_checkpoints"] = Reply(answered)
+    assert post(api, {"job": "a"}).text == answered
+
+
 def test_the_key_itself_never_leaves_the_functions(api: Client, fake: FakePostgrest) -> None:
     post(api, {"job": "a"})
     call = fake.calls[0]

@@ -87,7 +87,7 @@ def test_the_jobs_health_is_read_with_the_callers_rights(
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize(
-    ("work", "rpc"), [("sweep", "sweep"), ("purge", "purge_history"), ("alerts", "send_alerts")]
+    ("work", "rpc"), [("sweep", "sweep"), ("purge", "purge_history")]
 )
 def test_scheduled_work_is_done_for_who_knows_the_secret(
     api: Client, fake: FakePostgrest, method: str, work: str, rpc: str

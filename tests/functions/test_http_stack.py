@@ -240,7 +240,8 @@ def test_a_retry_begins_the_next_attempt_and_stops_the_old_worker(api: httpx.Cli
     api.post("/v1/jobs", json={"job": job, "max_attempts": 1}, headers=key(tenant.worker_key))
     api.post("/v1/checkpoints", json={"job": job, "state": "failed"}, headers=key(tenant.worker_key))
     retried = api.post(f"/v1/jobs/{job}/retry", headers=key(tenant.operator_key))
-    assert (retried.status_code, retried.json()["attempt"]) == (200, 2), retried.text
+    assert retried.status_code == 200, retried.text
+    assert retried.json()["attempt"] == 2
     old = api.post("/v1/checkpoints", json={"job": job, "attempt": 1}, headers=key(tenant.worker_key))
     assert old.status_code == 200
     assert old.json()["results"][0]["directive"] == "stop"
@@ -286,7 +287,7 @@ def test_the_health_of_one_job_is_read(api: httpx.Client, tenant: Tenant) -> Non
     refused(api.get(f"/health/jobs/{job}", headers=user(tenant.stranger)), 404, "job_not_found")
 
 
-@pytest.mark.parametrize("work", ["sweep", "purge", "alerts"])
+@pytest.mark.parametrize("work", ["sweep", "purge"])
 def test_scheduled_work_may_be_repeated(api: httpx.Client, stack: RunningStack, work: str) -> None:
     for _ in range(2):
         response = api.post(f"/cron/{work}", headers=key(stack.cron_secret))

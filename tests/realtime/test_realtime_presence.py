@@ -29,8 +29,8 @@ async def test_who_did_not_ask_for_presence_hears_none(cluster: Postgres) -> Non
 @in_a_loop
 async def test_two_sockets_with_one_key_are_one_presence_with_two_metas(cluster: Postgres) -> None:
     async with project(cluster) as running:
-        for _ in range(2):
-            client = await present(running, "alice")
+        both = [await present(running, "alice"), await present(running, "alice")]
+        for client in both:
             await client.push(TOPIC, "presence", TRACK)
             while (await client.hear_message())[0] != "presence_diff":
                 pass

@@ -1,5 +1,6 @@
 """The API client: its answers, and what it makes of refusals, garbage and silence."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -13,8 +14,11 @@ from milepost._client import Client, retry_after_s
 JOB = {"job_id": "1", "job": "a/b", "state": "running", "attempt": 1}
 
 
+Api = tuple[Client, respx.Router]
+
+
 @pytest.fixture
-def api():
+def api() -> Iterator[Api]:
     with respx.mock(base_url="http://milepost.test", assert_all_called=False) as router:
         client = Client("http://milepost.test/", "mp_secret")
         yield client, router
@@ -38,7 +42,7 @@ def api():
         (418, errors.ApiError),
     ],
 )
-def test_a_refusal_becomes_its_exception(api, status: int, kind: type[errors.ApiError]) -> None:
+def test_a_refusal_becomes_its_exception(api: Api, status: int, kind: type[errors.ApiError]) -> None:
     client, router = api
     body = {
         "code": "some_code",
@@ -61,7 +65,7 @@ def test_a_refusal_becomes_its_exception(api, status: int, kind: type[errors.Api
 
 
 @pytest.mark.parametrize("content", [b"<html>Bad gateway</html>", b"", b"[]", b'{"error": "x"}'])
-def test_a_refusal_that_is_not_milepost_s_is_still_a_refusal(api, content: bytes) -> None:
+def test_a_refusal_that_is_not_milepost_s_is_still_a_refusal(api: Api, content: bytes) -> None:
     client, router = api
     router.post("/v1/checkpoints").mock(return_value=Response(502, content=content))
     with pytest.raises(errors.Unavailable, match="502 without a reason") as raised:
@@ -72,7 +76,7 @@ def test_a_refusal_that_is_not_milepost_s_is_still_a_refusal(api, content: bytes
 @pytest.mark.parametrize(
     "content", [b"<html>Sign in to this wifi</html>", b"", b"[]", b'"ok"', b'{"results": 3}', b"{}"]
 )
-def test_a_success_that_is_not_milepost_s_is_no_answer(api, content: bytes) -> None:
+def test_a_success_that_is_not_milepost_s_is_no_answer(api: Api, content: bytes) -> None:
     client, router = api
     router.route().mock(return_value=Response(200, content=content))
     with pytest.raises(errors.TransportError):
@@ -82,7 +86,7 @@ def test_a_success_that_is_not_milepost_s_is_no_answer(api, content: bytes) -> N
 
 
 @pytest.mark.parametrize("problem", [ConnectTimeout(""), ReadError("reset")])
-def test_silence_is_no_answer(api, problem: Exception) -> None:
+def test_silence_is_no_answer(api: Api, problem: Exception) -> None:
     client, router = api
     router.route().mock(side_effect=problem)
     with pytest.raises(errors.TransportError, match="gave no answer"):
@@ -98,7 +102,7 @@ def test_a_connection_that_is_cut_is_no_answer(server: Server) -> None:
     client.close()
 
 
-def test_where_every_entry_is_refused_each_reason_is_there(api) -> None:
+def test_where_every_entry_is_refused_each_reason_is_there(api: Api) -> None:
     client, router = api
     refusal = {"index": 0, "code": "wrong_type", "message": "seq: ..."}
     router.post("/v1/checkpoints").mock(return_value=Response(422, json={"results": [], "errors": [refusal]}))
@@ -106,7 +110,7 @@ def test_where_every_entry_is_refused_each_reason_is_there(api) -> None:
 
 
 @pytest.mark.parametrize("beside", [{}, {"results": [], "errors": []}])
-def test_where_the_request_as_a_whole_is_refused_it_raises(api, beside: dict[str, list[str]]) -> None:
+def test_where_the_request_as_a_whole_is_refused_it_raises(api: Api, beside: dict[str, list[str]]) -> None:
     client, router = api
     refusal = {"code": "no_entries", "message": "Expected at least one.", **beside}
     router.post("/v1/checkpoints").mock(return_value=Response(422, json=refusal))
@@ -114,14 +118,14 @@ def test_where_the_request_as_a_whole_is_refused_it_raises(api, beside: dict[str
         client.checkpoints([])
 
 
-def test_a_job_s_name_is_quoted_and_the_key_goes_along(api) -> None:
+def test_a_job_s_name_is_quoted_and_the_key_goes_along(api: Api) -> None:
     client, router = api
     route = router.get(url="http://milepost.test/v1/jobs/a%2Fb%3F").mock(return_value=Response(200, json=JOB))
     assert client.job("a/b?").job == "a/b"
     assert route.calls[0].request.headers["authorization"] == "Bearer mp_secret"
 
 
-def test_no_message_tells_the_key(api) -> None:
+def test_no_message_tells_the_key(api: Api) -> None:
     client, router = api
     router.route().mock(side_effect=ReadError("reset"))
     with pytest.raises(errors.TransportError) as raised:

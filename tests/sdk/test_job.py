@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +37,7 @@ def test_advance_counts_one_completed_item_unless_told_otherwise(server: Server)
         job.advance()
         job.advance(0, bytes=7)
         job.advance(1, failed=1)
+        job.advance(failed=0)
     assert server.job("import").total("items_completed") == 2
     assert server.job("import").total("items_failed") == 1
 
@@ -267,7 +269,9 @@ def test_a_job_that_is_refused_is_not_tracked_and_says_why(
         lambda job: job.item("a", "done"),
     ],
 )
-def test_what_can_only_be_a_slip_of_the_author_raises(server: Server, call) -> None:
+def test_what_can_only_be_a_slip_of_the_author_raises(
+    server: Server, call: Callable[[milepost.Job], None]
+) -> None:
     with milepost.job("import") as job, pytest.raises(ValueError, match=r".+"):
         call(job)
 

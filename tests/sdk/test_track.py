@@ -1,5 +1,7 @@
 """milepost.track(...): tqdm's shape."""
 
+from collections.abc import Iterator
+
 import pytest
 from contract import Server
 
@@ -67,7 +69,7 @@ def test_a_position_that_cannot_be_one_is_said_and_ignored(
 
 
 def test_an_exception_of_the_iterable_fails_the_job_with_its_text(server: Server) -> None:
-    def rows():
+    def rows() -> Iterator[int]:
         yield 1
         raise OSError("disk gone")
 

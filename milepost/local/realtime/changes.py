@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC
+from functools import partial
 from typing import Any, Protocol
 
 import psycopg
@@ -120,13 +121,7 @@ class Changes:
 
     async def _deliver_all(self) -> None:
         while True:
-            change = await self._waiting.get()
-            try:
-                await self._deliver(change)
-            except psycopg.Error as error:
-                log.warning(
-                    "a change of %s.%s was lost: %s", change.relation.schema, change.relation.table, error
-                )
+            await self._deliver(await self._waiting.get())
 
     async def _deliver(self, change: Change) -> None:
         relation = change.relation
@@ -140,11 +135,14 @@ class Changes:
             if bindings:
                 by_role[subscription.role][channel] = (subscription.claims, bindings)
         for role, interested in by_role.items():
-            for channel, frame in await self._database.run(
-                lambda connection, role=role, interested=interested: self._frames(  # type: ignore[misc]
-                    connection, change, role, interested
+            try:
+                frames = await self._database.run(
+                    partial(self._frames, change=change, role=role, interested=interested)
                 )
-            ):
+            except psycopg.Error as error:
+                log.warning("a change of %s.%s was lost: %s", relation.schema, relation.table, error)
+                continue
+            for channel, frame in frames:
                 channel.send(frame)
 
     async def _frames(
@@ -186,30 +184,27 @@ class Changes:
         """The change as JSON, the bindings whose filters it passes, and whether policies decide further."""
         if seen.error is not None:
             return seen.as_json({}, seen.error), bindings, False
-        parts: dict[str, list[Value]] = {}
-        values = seen.record()
-        error = None
-        if sum(value.size for value in values.values()) > self._limits.record_bytes:
-            values = {name: value for name, value in values.items() if value.size <= SHORT_BYTES}
-            error = "Error 413: Payload Too Large"
-        records = {"record": values} if seen.change.kind != "DELETE" else {}
+        records = {} if seen.change.kind == "DELETE" else {"record": seen.record()}
         if seen.change.kind != "INSERT":
             records["old_record"] = seen.old_record()
-        parts = {name: [_object(record)] for name, record in records.items()}
+        error = None
+        if any(_size(record) > self._limits.record_bytes for record in records.values()):
+            records = {name: _short_values(record) for name, record in records.items()}
+            error = "Error 413: Payload Too Large"
         filtered = [binding for binding in bindings if binding.filters]
-        questions = [seen.passes(binding) for binding in filtered]
-        asked = [value for part in parts.values() for value in part] + questions
+        asked = [_object(record) for record in records.values()] + [seen.passes(each) for each in filtered]
         cursor = await connection.execute(
             sql.SQL("select {}").format(sql.SQL(", ").join(value.sql for value in asked)),
             [parameter for value in asked for parameter in value.parameters],
         )
         (row,) = await cursor.fetchall()
-        answers = row[len(parts) :]
-        passing = (bindings - set(filtered)) | {
-            binding for binding, passes in zip(filtered, answers, strict=True) if passes
-        }
-        texts = {name: str(text) for name, text in zip(parts, row, strict=False)}
-        return seen.as_json(texts, error), passing, seen.row_security and seen.change.kind != "DELETE"
+        texts = dict(zip(records, map(str, row), strict=False))
+        failing = {each for each, passes in zip(filtered, row[len(records) :], strict=True) if not passes}
+        return (
+            seen.as_json(texts, error),
+            bindings - failing,
+            seen.row_security and seen.change.kind != "DELETE",
+        )
 
 
 @dataclass(frozen=True)
@@ -328,6 +323,14 @@ class SeenChange:
             return Value(query, tuple(parameters), SHORT_BYTES + 1)
         size = 0 if text is None else len(str(text))
         return Value(sql.SQL("%s::" + field.type_name), (text,), size)
+
+
+def _size(record: dict[str, Value]) -> int:
+    return sum(value.size for value in record.values())
+
+
+def _short_values(record: dict[str, Value]) -> dict[str, Value]:
+    return {name: value for name, value in record.items() if value.size <= SHORT_BYTES}
 
 
 def _object(record: dict[str, Value]) -> Value:

@@ -216,20 +216,16 @@ class Stream:
         def readable() -> None:
             try:
                 pgconn.consume_input()
-                while True:
-                    length, data = pgconn.get_copy_data(1)
-                    if length == 0:
-                        return
-                    if length < 0:
-                        break
+                length, data = pgconn.get_copy_data(1)
+                while length > 0:
                     self._on_message(pgconn, decoder, bytes(data))
+                    length, data = pgconn.get_copy_data(1)
+                if length == 0:
+                    return
             except psycopg.OperationalError as error:
-                log.debug("replication: %s", error)
-            except Exception as error:  # noqa: BLE001  # raised again where the stream is awaited
-                ended.set_exception(error)
+                log.info("the replication connection broke: %s", error)
             loop.remove_reader(socket)
-            if not ended.done():
-                ended.set_result(None)
+            ended.set_result(None)
 
         loop.add_reader(socket, readable)
         readable()
@@ -240,7 +236,11 @@ class Stream:
 
     def _on_message(self, pgconn: pq.abc.PGconn, decoder: Decoder, data: bytes) -> None:
         if data[:1] == b"w":
-            decoder.feed(data[25:])
+            try:
+                decoder.feed(data[25:])
+            except Exception:
+                # One message that cannot be handled must not end the stream for all others.
+                log.exception("a replicated message could not be handled")
         elif data[:1] == b"k" and data[17] == 1:
             # Postgres asks so that it may recycle WAL, and waits for this answer when it shuts down.
             (end,) = struct.unpack_from("!Q", data, 1)

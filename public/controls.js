@@ -1,0 +1,102 @@
+// What a person may ask of a job, and the buttons for it.
+
+import { attribute, el, text } from "./dom.js";
+
+// The states in which each is permitted; the database decides, this only spares a refusal.
+export const VERBS = {
+  pause: { label: "Pause", from: ["pending", "retrying", "running"] },
+  resume: { label: "Resume", from: ["pausing", "paused"] },
+  retry: {
+    label: "Retry",
+    from: ["running", "completing", "pausing", "paused", "failed", "canceled"],
+    ask: (job) => ({
+      title: `Begin attempt ${job.attempt + 1} of ${job.name}?`,
+      words: "It goes on from its last cursor. Whatever the present worker reports from now on no longer counts.",
+      yes: `Begin attempt ${job.attempt + 1}`,
+      no: "Leave it",
+    }),
+  },
+  cancel: {
+    label: "Cancel",
+    from: ["pending", "retrying", "running", "pausing", "paused", "completing"],
+    ask: (job) => ({
+      title: `Cancel ${job.name}?`,
+      words: "Its worker stops at its next checkpoint. What is done stays done.",
+      yes: "Cancel the job",
+      no: "Keep it",
+    }),
+  },
+};
+
+export function allowed(verb, job) {
+  return VERBS[verb].from.includes(job.state);
+}
+
+/**
+ * The buttons of one job.
+ *
+ * @param {(verb: string) => Promise<void>} act asks it of the job; rejects with what the database refused
+ * @param {(sentence: string) => void} say tells how it went
+ */
+export function controls(act, say) {
+  let job = null;
+  let asked = null; // the verb that is on its way
+  const problem = el("p", { class: "problem", role: "alert", hidden: true });
+
+  const buttons = Object.entries(VERBS).map(([verb, { label, ask }]) => {
+    const button = el("button", { type: "button", "data-verb": verb, on: { click: press } }, label);
+    async function press() {
+      if (asked || !job) return;
+      if (ask && !(await confirmed(ask(job)))) return;
+      asked = verb;
+      problem.hidden = true;
+      draw();
+      try {
+        await act(verb);
+      } catch (error) {
+        problem.hidden = false;
+        text(problem, [error.message, error.hint].filter(Boolean).join(" "));
+      }
+      asked = null;
+      draw();
+    }
+    return [verb, button, label];
+  });
+
+  function draw() {
+    const focused = buttons.find(([, button]) => button === document.activeElement);
+    for (const [verb, button, label] of buttons) {
+      button.hidden = !allowed(verb, job);
+      attribute(button, "aria-disabled", asked !== null);
+      text(button, asked === verb ? "Asking…" : label);
+    }
+    // The button that was pressed may be gone now; the focus stays in the group.
+    if (focused?.[1].hidden) buttons.find(([, button]) => !button.hidden)?.[1].focus();
+  }
+
+  return {
+    node: el("div", { class: "controls" }, el("div", { role: "group", "aria-label": "Controls" }, buttons.map(([, button]) => button)), problem),
+    show(shown) {
+      job = shown;
+      draw();
+    },
+  };
+}
+
+/** Asks before what cannot be taken back. */
+function confirmed({ title, words, yes, no }) {
+  const answer = (value) => el("button", { value, class: value === "yes" ? "serious" : null, autofocus: value === "no" }, value === "yes" ? yes : no);
+  const dialog = el(
+    "dialog",
+    { "aria-labelledby": "question" },
+    el("form", { method: "dialog" }, el("h2", { id: "question" }, title), el("p", {}, words), el("div", { class: "answers" }, answer("no"), answer("yes"))),
+  );
+  document.body.append(dialog);
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      resolve(dialog.returnValue === "yes");
+    });
+  });
+}

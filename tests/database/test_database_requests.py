@@ -1,0 +1,187 @@
+"""Promise 4: what was answered 2xx is kept; what was refused is named; a request fails as a whole or not at all."""
+
+import uuid
+from typing import Any
+
+import psycopg
+import pytest
+from scratch_database import Database, Refused
+
+CONTACT = {"last_checkpoint_at"}
+
+
+def report(job: str, completed: int, **fields: Any) -> dict[str, Any]:
+    return {"job": job, "items_completed": completed, **fields}
+
+
+def test_refused_entries_are_named_by_their_place_and_the_others_are_kept(database: Database, tenant: str) -> None:
+    unknown = str(uuid.uuid4())
+    database.record(tenant, report("b", 1))
+    answer = database.record(
+        tenant, report("a", 1), report(unknown, 2), report("b", 3, attempt=2), report("a", 4), report("c", 5)
+    )
+    assert [(e["index"], e["code"]) for e in answer["errors"]] == [(1, "job_not_found"), (2, "unknown_attempt")]
+    assert [(r["job"], r["accepted"]) for r in answer["results"]] == [("a", 2), ("c", 1)]
+    assert [database.job(tenant, job)["items_completed"] for job in "abc"] == [4, 1, 5]
+    for error in answer["errors"]:
+        assert error["message"] and error["hint"]
+
+
+def test_places_are_those_in_the_clients_request_where_others_were_refused_before(
+    database: Database, tenant: str
+) -> None:
+    body = {
+        "caller": {"tenant_id": tenant},
+        "checkpoints": [report("a", 1), report(str(uuid.uuid4()), 1)],
+        "indexes": [3, 17],
+    }
+    with database.acting("service_role"):
+        answer = database.one("select milepost.record_checkpoints(%s)", psycopg.types.json.Jsonb(body))
+    assert [e["index"] for e in answer["errors"]] == [17]
+
+
+def test_an_id_that_no_job_of_the_tenant_has_creates_none(database: Database, tenant: str) -> None:
+    other = database.tenant()
+    database.record(other, report("theirs", 1))
+    absent, foreign = str(uuid.uuid4()), str(database.job(other, "theirs")["job_id"])
+    answers = [database.record(tenant, report(job, 9)) for job in (absent, foreign)]
+    for answer, job in zip(answers, (absent, foreign), strict=True):
+        assert answer["results"] == []
+        assert [(e["index"], e["code"]) for e in answer["errors"]] == [(0, "job_not_found")]
+        answer["errors"][0]["message"] = answer["errors"][0]["message"].replace(job, "")
+    assert answers[0] == answers[1]
+    assert database.rows("select from milepost.jobs where tenant_id = %s", tenant) == []
+    assert database.job(other, "theirs")["items_completed"] == 1
+
+
+def test_a_request_that_is_sent_again_is_counted_as_repeated_and_changes_nothing(database: Database, tenant: str) -> None:
+    request = [
+        report("job", 3, seq=1, stage={"name": "load", "items_completed": 1, "items_total": 3}, cursor=3),
+        report("job", 5, seq=2, items=[{"key": "a", "state": "completed"}], message="two", items_total=9),
+        report("job", 2, seq=1, worker="b", state="running"),
+    ]
+    first = database.record(tenant, *request, seconds=0)
+    tables = [
+        f"milepost{name}"
+        for name in (".items", ".stages", ".checkpoints", "_private.stage_lanes", "_private.item_tallies")
+    ]
+    before, lanes, job = database.everything(tables), database.lanes(database.job(tenant)["job_id"]), database.job(tenant)
+    again = database.record(tenant, *request, seconds=1)
+    assert [(r["accepted"], r["duplicates"]) for r in (first["results"][0], again["results"][0])] == [(3, 0), (0, 3)]
+    assert database.everything(tables) == before
+    for name, lane in database.lanes(job["job_id"]).items():
+        assert {k: v for k, v in lane.items() if k not in CONTACT} == {
+            k: v for k, v in lanes[name].items() if k not in CONTACT
+        }
+    changed = {name for name, value in database.job(tenant).items() if value != job[name]}
+    assert changed <= CONTACT | {"version"}
+
+
+def test_a_request_that_is_repeated_after_the_end_changes_nothing(database: Database, tenant: str) -> None:
+    request = report("job", 3, seq=1, stage={"name": "load", "items_completed": 3}, state="completed")
+    database.record(tenant, request, seconds=0)
+    before = database.everything(["milepost.stages"]), database.job(tenant)["state"]
+    answer = database.record(tenant, request, seconds=1)
+    assert (answer["results"][0]["duplicates"], answer["results"][0]["state"]) == (1, "completed")
+    assert (database.everything(["milepost.stages"]), database.job(tenant)["state"]) == before
+
+
+def test_an_entry_is_repeated_within_one_request_too(database: Database, tenant: str) -> None:
+    (result,) = database.record(tenant, report("job", 1, seq=4), report("job", 1, seq=4))["results"]
+    assert (result["accepted"], result["duplicates"]) == (1, 1)
+    assert database.one("select count(*) from milepost.checkpoints where job_id = %s", result["job_id"]) == 1
+
+
+def test_entries_without_seq_are_ordered_by_arrival(database: Database, tenant: str) -> None:
+    database.record(tenant, report("job", 1, items_failed=1), report("job", 2, items_failed=0, message="second"))
+    database.record(tenant, report("job", 3, items_failed=4), report("job", 3, seq=99), report("job", 3, items_failed=2))
+    job = database.job(tenant)
+    assert (job["items_completed"], job["items_failed"], job["message"]) == (3, 2, "second")
+    assert database.lanes(job["job_id"])["main"]["seq"] == 101
+
+
+def test_an_unexpected_error_undoes_the_whole_request(database: Database, tenant: str) -> None:
+    database.record(tenant, report("a", 1))
+    before = database.everything()
+    with pytest.raises(psycopg.errors.CheckViolation):
+        database.record(tenant, report("a", 2), report("new", 1), report("c", 3, state="no such state"))
+    assert database.everything() == before
+
+
+def test_two_checkpoints_in_one_moment_are_two_while_the_total_is_unknown(database: Database, tenant: str) -> None:
+    database.record(tenant, report("job", 1), seconds=0)
+    database.record(tenant, report("job", 2), seconds=0)
+    assert database.job(tenant)["items_completed"] == 2
+
+
+def test_a_key_records_for_its_own_tenant_only(database: Database, tenant: str) -> None:
+    other = database.tenant()
+    database.record(other, report("shared-name", 1))
+    key = database.key(tenant, "worker")
+    database.record(other, report("shared-name", 7), key=key)
+    assert database.job(other, "shared-name")["items_completed"] == 1
+    assert database.job(tenant, "shared-name")["items_completed"] == 7
+
+
+@pytest.mark.parametrize("spoil", ["revoke", "expire", "invent"])
+def test_a_key_that_is_no_longer_good_is_refused_on_the_next_request(
+    database: Database, tenant: str, spoil: str
+) -> None:
+    key = database.key(tenant, "worker")
+    database.record(tenant, report("job", 1), key=key)
+    if spoil == "revoke":
+        database.call("revoke_key", key_id=key.key_id)
+    elif spoil == "expire":
+        database.rows("update milepost_private.keys set expires_at = now() where key_id = %s", key.key_id)
+    else:
+        key = type(key)(key.key_id, "mp_nobody_ever_made_this")
+    with pytest.raises(Refused, match="unknown, revoked or expired") as refused:
+        database.record(tenant, report("job", 2), key=key)
+    assert (refused.value.status, refused.value.code) == (401, "invalid_key")
+    assert database.job(tenant)["items_completed"] == 1
+
+
+def test_a_key_for_pings_only_pings(database: Database, tenant: str) -> None:
+    key = database.key(tenant, "ping")
+    with pytest.raises(Refused) as refused:
+        database.record(tenant, report("job", 2), key=key)
+    assert (refused.value.status, refused.value.code) == (403, "not_allowed")
+    with database.acting("service_role"):
+        pinged = database.call("ping_job", caller={"key_hash": key.key_hash}, job="backup", signal="done")
+    assert (pinged["job"], pinged["state"]) == ("backup", "completed")
+
+
+def test_nobody_in_particular_is_refused(database: Database) -> None:
+    with pytest.raises(Refused) as refused, database.acting("service_role"):
+        database.one("select milepost.record_checkpoints('{\"caller\": {}, \"checkpoints\": []}')")
+    assert (refused.value.status, refused.value.code) == (401, "key_required")
+
+
+def test_the_use_of_a_key_is_noted_at_most_once_a_minute(database: Database, tenant: str) -> None:
+    key = database.key(tenant, "worker")
+    asked = "select last_used_at from milepost_private.keys where key_id = %s"
+    assert database.one(asked, key.key_id) is None
+    database.record(tenant, report("job", 1), key=key)
+    noted = database.one(asked, key.key_id)
+    assert noted is not None
+    database.record(tenant, report("job", 2), key=key)
+    assert database.one(asked, key.key_id) == noted
+
+
+def test_a_clock_that_is_a_day_off_changes_nothing(database: Database, tenant: str) -> None:
+    for second, wrong in enumerate(("2026-11-23T12:00:00Z", "2026-11-21T12:00:01Z", "2026-11-23T12:00:02Z")):
+        database.record(tenant, report("job", second, at=wrong), seconds=second)
+    job = database.job(tenant)
+    assert (job["last_checkpoint_at"] - job["created_at"]).total_seconds() == 2
+    spacing = database.rows("select at, received_at from milepost.checkpoints where job_id = %s", job["job_id"])
+    assert all(row["at"] == row["received_at"] for row in spacing)
+
+
+def test_the_workers_clock_spaces_the_entries_of_one_request(database: Database, tenant: str) -> None:
+    entries = [report("job", n, seq=n, at=f"1999-01-01T00:00:{n:02}Z") for n in range(3)]
+    database.record(tenant, *entries, seconds=60)
+    ages = database.rows(
+        "select extract(epoch from received_at - at)::int as age from milepost.checkpoints where job_id = %s order by seq",
+        database.job(tenant)["job_id"],
+    )
+    assert [row["age"] for row in ages] == [2, 1, 0]
