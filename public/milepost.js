@@ -261,7 +261,7 @@ class Picture {
   rows = new Map(); // job_id -> {job, version, heard, readAt, heardAt}
   #ticks = 0;
 
-  /** The number of a read that begins now: what a later read found is newer. */
+  /** The number of a read that begins now. */
   tick() {
     return ++this.#ticks;
   }
@@ -269,7 +269,7 @@ class Picture {
   /** Takes a row that was read; returns whether the picture changed. A row is never older than its version. */
   read(job, readAt) {
     const row = this.rows.get(job.job_id);
-    if (row && (job.version < row.version || (job.version === row.version && readAt < row.readAt))) return false;
+    if (row && job.version < row.version) return false;
     const { heard = 0, heardAt = 0 } = row ?? {};
     this.rows.set(job.job_id, { job, version: job.version, heard, readAt, heardAt });
     return !row || !same(row.job, job);

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from traces import Checkpoint, Trace
+from benchmarks.eta.traces import Checkpoint, Trace
 
 LIBRARY = Path(sysconfig.get_paths()["stdlib"])
 LONGEST_S = 12.0

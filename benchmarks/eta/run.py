@@ -29,10 +29,10 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from real import recorded
-from rules import RULES
-from traces import FAMILIES, Checkpoint, Trace, lane_finishes, made
 
+from benchmarks.eta.real import recorded
+from benchmarks.eta.rules import RULES
+from benchmarks.eta.traces import FAMILIES, Checkpoint, Trace, lane_finishes, made
 from milepost.local.postgres import Postgres
 
 SCHEMA = Path(__file__).resolve().parents[2] / "sql" / "schema"
@@ -178,7 +178,10 @@ def table(scores: dict[str, dict[str, Score]]) -> None:
         f"{'mean':28}" + "".join(f"{overall[name]:12.3f}" for name in names) + f"{coverage:12.2f}{width:8.2f}"
     )
     print(f"{'beside tqdm':28}" + "".join(f"{overall[name] / overall['tqdm']:12.3f}" for name in names))
-    jitter = {name: mean(mean(by_name[name].jitters) for by_name in scores.values()) for name in names}
+    jitter = {
+        name: mean(mean(by_name[name].jitters) for by_name in scores.values() if by_name[name].jitters)
+        for name in names
+    }
     print(f"{'jitter':28}" + "".join(f"{jitter[name]:12.4f}" for name in names))
 
 

@@ -81,5 +81,9 @@ create table if not exists milepost_private.stage_lanes (
 ) with (fillfactor = 70);
 comment on table milepost_private.stage_lanes is 'What each lane said of each stage; a stage''s counts are the sums.';
 alter table milepost_private.stage_lanes enable row level security;
+drop policy if exists "members read what lanes of jobs they see said of stages" on milepost_private.stage_lanes;
+create policy "members read what lanes of jobs they see said of stages" on milepost_private.stage_lanes for select to authenticated
+  using (exists (select from milepost.jobs j where j.job_id = stage_lanes.job_id));
 revoke all on milepost_private.stage_lanes from public, anon, authenticated;
+grant select on milepost_private.stage_lanes to authenticated;
 grant select, insert, update, delete on milepost_private.stage_lanes to service_role;

@@ -24,15 +24,27 @@ language plpgsql
 stable
 set search_path = ''
 as $$
+declare
+  v_work double precision;
 begin
+  -- A lane that counts by stage only has its stages' sums.
+  if l.items_completed = 0 and l.items_failed = 0 and l.items_skipped = 0 and l.items_canceled = 0 then
+    select least(coalesce(sum(x.items_completed), 0), 9223372036854775807),
+           least(coalesce(sum(x.items_failed), 0), 9223372036854775807),
+           least(coalesce(sum(x.items_skipped), 0), 9223372036854775807),
+           least(coalesce(sum(x.items_canceled), 0), 9223372036854775807),
+           least(greatest(coalesce(sum(x.bytes_processed), 0), l.bytes_processed), 9223372036854775807)
+    into l.items_completed, l.items_failed, l.items_skipped, l.items_canceled, l.bytes_processed
+    from milepost_private.stage_lanes x where x.job_id = l.job_id and x.worker = l.worker;
+  end if;
+  v_work := l.items_completed::double precision + l.items_failed + l.items_canceled;
   return jsonb_build_object(
     'worker', l.worker, 'attempt', l.attempt, 'seq', l.seq, 'state', l.state,
     'items_total', l.items_total, 'worker_items_total', l.worker_items_total, 'items_completed', l.items_completed,
     'items_failed', l.items_failed, 'items_skipped', l.items_skipped, 'items_canceled', l.items_canceled,
     'bytes_processed', l.bytes_processed,
-    'rate_per_s', case when l.last_checkpoint_at > l.first_checkpoint_at then
-      (l.items_completed::double precision + l.items_failed + l.items_canceled)
-      / extract(epoch from l.last_checkpoint_at - l.first_checkpoint_at)::double precision end,
+    'rate_per_s', case when l.last_checkpoint_at > l.first_checkpoint_at and v_work > 0 then
+      v_work / extract(epoch from l.last_checkpoint_at - l.first_checkpoint_at)::double precision end,
     'last_checkpoint_at', milepost_private.iso(l.last_checkpoint_at),
     'last_progress_at', milepost_private.iso(l.last_progress_at), 'cursor', l.cursor);
 end;

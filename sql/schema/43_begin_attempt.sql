@@ -9,7 +9,7 @@ as $$
 begin
   update milepost.jobs j set
     attempt = j.attempt + 1, max_attempts = greatest(j.max_attempts, j.attempt + 1), attempt_started_at = null,
-    finished_at = null, error = null, rate_limited_until = null
+    error = null, rate_limited_until = null
   where j.job_id = begin_attempt.job_id;
 
   update milepost.lanes l set

@@ -1,7 +1,7 @@
 """The estimator: what a pace remembers, what a kind learns, and what both say of the time that remains."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import psycopg
@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.rows import tuple_row
-from running_stack import RunningStack
+from scratch_database import Database
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Step = tuple[float, float, float | None]
 
 
 @pytest.fixture(scope="module")
-def database(stack: RunningStack) -> Iterator[Connection]:
-    with psycopg.connect(stack.database_url, autocommit=True, row_factory=tuple_row) as connection:
+def database(new_database: Callable[[], Database]) -> Iterator[Connection]:
+    with psycopg.connect(new_database().url, autocommit=True, row_factory=tuple_row) as connection:
         yield connection
 
 

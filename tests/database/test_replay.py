@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.rows import namedtuple_row
-from running_stack import RunningStack
+from scratch_database import Database
 
 Connection = psycopg.Connection[Any]
 Entry = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def database(stack: RunningStack) -> Iterator[Connection]:
-    with psycopg.connect(stack.database_url, autocommit=True, row_factory=namedtuple_row) as connection:
+def database(new_database: Callable[[], Database]) -> Iterator[Connection]:
+    with psycopg.connect(new_database().url, autocommit=True, row_factory=namedtuple_row) as connection:
         yield connection
 
 

@@ -13,6 +13,8 @@ export class World {
   mischief = { drop: 0.3, double: 0.3, late: 0.3, failingReads: 0.1 };
   isReachable = true; // whether the transport can be opened
   reads = 0;
+  readMs = { before: () => this.random() * 150, after: () => this.random() * 150 }; // around the moment of looking
+  joinMs = () => this.random() * 200;
   #sinks = new Set();
 
   constructor(clock, random) {
@@ -111,7 +113,7 @@ export class World {
           if (!this.isReachable) return sink.down("not reachable");
           this.#sinks.add(sink);
           sink.up();
-        }, this.random() * 200);
+        }, this.joinMs());
         return () => {
           isOpen = false;
           this.#sinks.delete(sink);
@@ -124,9 +126,9 @@ export class World {
   get client() {
     const read = async (look) => {
       this.reads += 1;
-      await this.clock.after(this.random() * 150);
+      await this.clock.after(this.readMs.before());
       const found = copy(look());
-      await this.clock.after(this.random() * 150);
+      await this.clock.after(this.readMs.after());
       if (this.#chance(this.mischief.failingReads)) return { data: null, error: { code: "503", message: "away" }, status: 503 };
       return found?.error ? { data: null, ...found } : { data: found, error: null, status: 200 };
     };
@@ -141,17 +143,17 @@ export class World {
     return this.jobs.get(id) ?? { error: { code: "job_not_found", message: "no such job" }, status: 404 };
   }
 
-  search_jobs({ state, kind, limit, after }) {
-    const all = this.list({ state, kind });
+  search_jobs({ state, kind, q, limit, after }) {
+    const all = this.list({ state, kind, q });
     const begin = after === null ? 0 : all.findIndex(({ job_id: id }) => id === after) + 1;
     const jobs = all.slice(begin, begin + limit);
     return { jobs, next: begin + limit < all.length ? jobs.at(-1).job_id : null };
   }
 
   /** The truth, newest first. */
-  list({ state = null, kind = null } = {}) {
+  list({ state = null, kind = null, q = null } = {}) {
     return [...this.jobs.values()]
-      .filter((job) => (!state || state.includes(job.state)) && (!kind || kind.includes(job.kind)))
+      .filter((job) => (!state || state.includes(job.state)) && (!kind || kind.includes(job.kind)) && (!q || job.name.includes(q)))
       .sort((a, b) => Date.parse(b.created_at) - Date.parse(a.created_at));
   }
 }

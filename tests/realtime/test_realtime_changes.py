@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from realtime_project import U1, U2, Client, Project, in_a_loop, project
+from realtime_project import PATIENCE_S, U1, U2, Client, Project, in_a_loop, project
 
 from milepost.local.postgres import Postgres
 from milepost.local.realtime.phash import phash
@@ -124,6 +124,31 @@ async def test_a_row_is_shown_only_to_whom_its_policies_show_it_at_that_moment(c
         running.sql("update public.todos set owner = %s", [U2])
         assert await heard(running, owner) == []
         assert [data["record"]["owner"] for data in await heard(running, other)] == [U2]
+
+
+@in_a_loop
+async def test_a_row_that_is_streamed_before_others_can_see_it_is_not_lost(cluster: Postgres) -> None:
+    async with project(cluster) as running:
+        client = await listen(running, U1, {"event": "INSERT", "table": "todos"})
+        # A commit that waits for a standby is flushed and streamed, and not yet visible.
+        running.sql("alter system set synchronous_standby_names = 'nobody'")
+        running.sql("select pg_reload_conf()")
+        insert = "insert into public.todos (owner, title) values (%s, 'x')"
+        try:
+            inserting = asyncio.create_task(asyncio.to_thread(running.sql, insert, [U1]))
+            waiting = "select from pg_stat_activity where wait_event = 'SyncRep'"
+            async with asyncio.timeout(PATIENCE_S):
+                while not running.sql(waiting):
+                    await asyncio.sleep(0.001)
+            while not running.realtime._changes._database._one_at_a_time.locked():
+                await asyncio.sleep(0.001)
+            await client.nothing_more()
+        finally:
+            running.sql("alter system reset synchronous_standby_names")
+            running.sql("select pg_reload_conf()")
+        await inserting
+        event, payload = await client.hear_message()
+        assert (event, payload["data"]["record"]["owner"]) == ("postgres_changes", U1)
 
 
 @in_a_loop

@@ -67,7 +67,8 @@ class Lane:
 class Job:
     def __init__(self, number: int, fields: dict[str, Any]) -> None:
         self.job_id = f"00000000-0000-4000-8000-{number:012d}"
-        self.fields, self.state, self.attempt, self.reason = fields, "running", 1, None
+        self.fields, self.state, self.attempt = fields, "running", 1
+        self.reason: str | None = None
         self.directive = "continue"
         self.lanes: dict[str, Lane] = {}
         self.items: dict[tuple[str | None, str], dict[str, Any]] = {}

@@ -215,7 +215,11 @@ def test_an_address_that_is_none_is_said(
 def test_a_refused_key_costs_one_warning_and_nothing_else(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    refusal = (401, {}, {"code": "invalid_key", "message": "No such key.", "hint": "Make one."})
+    refusal: tuple[int, dict[str, str], dict[str, str]] = (
+        401,
+        {},
+        {"code": "invalid_key", "message": "No such key.", "hint": "Make one."},
+    )
     server.contract.mishaps.extend([refusal, refusal])
     for _ in range(2):
         with milepost.job("import") as job:
@@ -279,8 +283,14 @@ def test_what_can_only_be_a_slip_of_the_author_raises(
 def test_many_threads_count_exactly(server: Server) -> None:
     with milepost.job("import") as job, ThreadPoolExecutor(8) as pool:
         stage = job.stage("hash")
+
+        def loop() -> None:
+            for _ in range(500):
+                job.advance(1, bytes=2)
+                stage.advance(3)
+
         for _ in range(8):
-            pool.submit(lambda: [(job.advance(1, bytes=2), stage.advance(3)) for _ in range(500)])
+            pool.submit(loop)
     said = server.job("import")
     assert said.total("items_completed") == 4_000
     assert said.total("bytes_processed") == 8_000

@@ -148,10 +148,10 @@ def test_a_lost_answer_is_asked_for_again_as_it_was_and_counts_once(bench: Bench
 
 @pytest.mark.parametrize("error", [TransportError(), Unavailable(status=503)])
 def test_waits_between_tries_grow_up_to_a_minute(bench: Bench, error: Exception) -> None:
-    waits = []
+    waits: list[float] = []
     for _ in range(10):
         bench.client.next = error
-        waits.append(bench.step(waits[-1] if waits else 0.0))
+        waits.append(bench.step(waits[-1] if waits else 0.0) or 0.0)
     assert waits == [0.5, 1, 2, 4, 8, 16, 32, 60, 60, 60]
     assert bench.sender.failing_for_s() > 0
     bench.step(60)

@@ -153,6 +153,7 @@ class Changes:
         interested: dict[Subscriber, tuple[Claims, list[Binding]]],
     ) -> list[tuple[Subscriber, Frame]]:
         """What each of the role's channels is to be told of the change."""
+        #await _until_visible(connection, change.transaction)
         seen = await _look_at(connection, change, role)
         if seen is None:
             return []
@@ -340,6 +341,19 @@ def _object(record: dict[str, Value]) -> Value:
     )
     parameters = tuple(parameter for value in record.values() for parameter in value.parameters)
     return Value(sql.SQL("(select to_jsonb(r)::text from (select {}) r)").format(columns), parameters, 0)
+
+
+async def _until_visible(connection: Connection, transaction: int) -> None:
+    """Postgres streams a commit once it is flushed, a moment before others see its rows."""
+    while True:
+        cursor = await connection.execute(
+            "select pg_visible_in_snapshot((pg_snapshot_xmax(s)::text::bigint >> 32 << 32 | %s)::text::xid8, s) "
+            "from pg_current_snapshot() s",
+            (transaction,),
+        )
+        if (await cursor.fetchall())[0][0]:
+            return
+        await asyncio.sleep(0)
 
 
 async def _look_at(connection: Connection, change: Change, role: str) -> SeenChange | None:

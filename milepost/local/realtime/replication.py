@@ -50,6 +50,7 @@ class Change:
     new: Row | None
     old: Row | None
     committed_at: datetime
+    transaction: int
 
 
 class Decoder:
@@ -59,11 +60,13 @@ class Decoder:
         self._on_change = on_change
         self._relations: dict[int, Relation] = {}
         self._committed_at = EPOCH
+        self._transaction = 0
 
     def feed(self, data: bytes) -> None:
         kind = data[:1]
         if kind == b"B":
-            self._committed_at = EPOCH + timedelta(microseconds=struct.unpack_from("!q", data, 9)[0])
+            microseconds, self._transaction = struct.unpack_from("!qI", data, 9)
+            self._committed_at = EPOCH + timedelta(microseconds=microseconds)
         elif kind == b"R":
             relation = _read_relation(data)
             self._relations[relation.oid] = relation
@@ -83,7 +86,7 @@ class Decoder:
             else:
                 old = row
         name = {b"I": "INSERT", b"U": "UPDATE", b"D": "DELETE"}[kind]
-        return Change(relation, name, new, old, self._committed_at)
+        return Change(relation, name, new, old, self._committed_at, self._transaction)
 
 
 def _read_string(data: bytes, at: int) -> tuple[str, int]:
