@@ -6,13 +6,13 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from psycopg.rows import tuple_row
 from scratch_database import Database
 
 Connection = psycopg.Connection[tuple[Any, ...]]
-Step = tuple[float, float, float | None]
+Step = tuple[float, float | None, float | None]
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +164,11 @@ def test_a_clock_that_goes_back_stands_still(database: Connection) -> None:
     assert pace_after(database, [(0, 0, 100), (10, 10, 90), (4, 20, 80)]) == forward
 
 
+def test_a_checkpoint_without_a_count_changes_nothing(database: Connection) -> None:
+    counted: list[Step] = [(0, 0, 100), (10, 10, 90)]
+    assert pace_after(database, [*counted, (15, None, None)]) == pace_after(database, counted)
+
+
 def test_many_items_at_one_moment_do_not_make_the_rest_free(database: Connection) -> None:
     remaining = estimate(database, pace_after(database, [(0, 0, 100), (5, 10, 90), (5, 60, 40)]), 5, 40)[0]
     assert remaining is not None and remaining > 0
@@ -183,6 +188,7 @@ def test_the_rate_is_the_recent_one_and_sinks_in_silence(database: Connection) -
     pace = pace_after(database, steady(400, 1000))
     assert rate(None, 5) is None
     assert rate(pace_after(database, [(0, 0, 100)]), 5) is None
+    assert rate(pace_after(database, [(0, 900, 100)]), 0) is None
     assert rate(pace, 800) == pytest.approx(0.5)
     assert rate(pace, 820) == pytest.approx(0.5)
     assert (rate(pace, 2000) or 1) < 0.05
@@ -212,6 +218,14 @@ def test_a_total_that_grows_all_along_is_expected_to_grow_on(database: Connectio
     still = pace_after(database, [(10 * n, 10 * n, 400) for n in range(11)])
     growing = estimate(database, still, 100, 400)[0]
     assert growing is not None and 480 < growing < 700
+
+
+def test_a_kind_that_always_takes_the_same_still_has_a_range(database: Connection) -> None:
+    history = history_of(database, [(100, None)] * 400)
+    for active_s in (1e-5, 50, 1e6):
+        remaining, low, high = estimate(database, None, active_s, None, history)
+        assert remaining is not None and low is not None and high is not None
+        assert 0 < low < remaining < high < math.inf
 
 
 def test_a_late_job_is_said_to_go_on_and_never_to_be_over(database: Connection) -> None:
@@ -312,6 +326,7 @@ def test_an_estimate_is_null_or_finite_and_ordered(
         assert 0 < said[1] <= said[0] <= said[2] < math.inf  # type: ignore[operator]
 
 
+@example(shape=[0.0] * 10, predicted=[None] * 10, active_s=1.0, fraction=5e-324)
 @given(
     shape=st.lists(st.floats(0, 1), min_size=10, max_size=10),
     predicted=st.lists(st.none() | st.floats(1e-3, 1e9), min_size=10, max_size=10),

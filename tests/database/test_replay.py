@@ -81,6 +81,13 @@ def test_a_pause_stands_still(database: Connection) -> None:
     assert replay(database, resumed, [50_110])[0].remaining_s == pytest.approx(590, rel=0.01)
 
 
+def test_a_job_paused_while_it_was_silent_is_on_time(database: Connection) -> None:
+    silent = [*steady(300, 1000), {"t": 90_000, "done": 300, "total": 1000}]
+    paused = [*silent, {"t": 90_000, "done": 300, "total": 1000, "state": "paused"}]
+    assert replay(database, silent, [90_010])[0].liveness != "on_time"
+    assert replay(database, paused, [90_010])[0].liveness == "on_time"
+
+
 def test_a_heartbeat_does_not_end_a_pause(database: Connection) -> None:
     paused = [
         *steady(300, 1000),

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import re
+from pathlib import Path
 
 import pytest
 from asking import KEY, assert_refused, token
@@ -86,9 +88,7 @@ def test_the_jobs_health_is_read_with_the_callers_rights(
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize(
-    ("work", "rpc"), [("sweep", "sweep"), ("purge", "purge_history")]
-)
+@pytest.mark.parametrize(("work", "rpc"), [("sweep", "sweep"), ("purge", "purge_history")])
 def test_scheduled_work_is_done_for_who_knows_the_secret(
     api: Client, fake: FakePostgrest, method: str, work: str, rpc: str
 ) -> None:
@@ -168,3 +168,11 @@ def test_a_ping_with_an_unknown_key_is_refused_as_the_database_says(api: Client,
     fake.replies["ping_job"] = refusal(401, "invalid_key")
     body = assert_refused(api.get("/ping/guessed/backup"), 401, "invalid_key")
     assert "guessed" not in json.dumps(body)
+
+
+def test_vercel_sends_every_path_to_the_functions_and_calls_none_that_is_not_there(api: Client) -> None:
+    vercel = json.loads((Path(__file__).parents[2] / "vercel.json").read_text())
+    sent = [route["src"] for route in vercel["routes"] if route.get("dest") == "functions/wsgi.py"]
+    for path in PATHS:
+        assert any(re.fullmatch(pattern, address(path)) for pattern in sent), path
+    assert {cron["path"] for cron in vercel["crons"]} <= set(PATHS)

@@ -9,7 +9,7 @@ const copy = (value) => structuredClone(value);
 
 export class World {
   jobs = new Map();
-  history = new Map(); // "job_id version" -> items_completed when that version was made
+  history = new Map(); // "job_id version" -> items_completed as events had told it by then
   mischief = { drop: 0.3, double: 0.3, late: 0.3, failingReads: 0.1 };
   isReachable = true; // whether the transport can be opened
   reads = 0;
@@ -79,7 +79,9 @@ export class World {
 
   #emit(job, type, more) {
     job.version += 1;
-    this.history.set(`${job.job_id} ${job.version}`, job.items_completed);
+    // What is held back is in no event yet, and neither is it in one of a stage or an item.
+    const told = type.startsWith("job.") ? job.items_completed : (this.history.get(`${job.job_id} ${job.version - 1}`) ?? 0);
+    this.history.set(`${job.job_id} ${job.version}`, told);
     const figures = type.startsWith("job.") ? Object.fromEntries(PROGRESS.map((name) => [name, job[name]])) : {};
     const event = copy({ type, ts: new Date(this.clock.now()).toISOString(), job_id: job.job_id, version: job.version, data: { ...figures, ...more } });
     for (const sink of this.#sinks) this.#deliver(sink, event);

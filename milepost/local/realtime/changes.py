@@ -153,7 +153,7 @@ class Changes:
         interested: dict[Subscriber, tuple[Claims, list[Binding]]],
     ) -> list[tuple[Subscriber, Frame]]:
         """What each of the role's channels is to be told of the change."""
-        #await _until_visible(connection, change.transaction)
+        await _until_visible(connection, change.transaction)
         seen = await _look_at(connection, change, role)
         if seen is None:
             return []
@@ -347,8 +347,8 @@ async def _until_visible(connection: Connection, transaction: int) -> None:
     """Postgres streams a commit once it is flushed, a moment before others see its rows."""
     while True:
         cursor = await connection.execute(
-            "select pg_visible_in_snapshot((pg_snapshot_xmax(s)::text::bigint >> 32 << 32 | %s)::text::xid8, s) "
-            "from pg_current_snapshot() s",
+            "select pg_visible_in_snapshot("
+            "(pg_snapshot_xmax(s)::text::bigint >> 32 << 32 | %s)::text::xid8, s) from pg_current_snapshot() s",
             (transaction,),
         )
         if (await cursor.fetchall())[0][0]:
