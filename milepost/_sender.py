@@ -188,8 +188,13 @@ class Sender:
         """Takes from the lanes that are due as much as fits into one request."""
         clock_ms = int(self._wall_clock() * 1000)
         room_bytes, room_entries = _MAX_BODY_BYTES, _MAX_ENTRIES
+        attempts: dict[str, int | None] = {}
         for lane in self.lanes():
+            # An answer has one directive for each job: what stops an old attempt must not stop its successor.
+            if attempts.get(lane.job, lane.attempt) != lane.attempt:
+                continue
             if room_bytes > _MAX_BODY_BYTES / 2 and room_entries > 0 and self._is_due(lane, now):
+                attempts[lane.job] = lane.attempt
                 entries = lane.take(now, clock_ms)
                 self._lanes[lane] = now
                 self._waiting.append((lane, entries))
@@ -227,7 +232,7 @@ class Sender:
                     f"Milepost: a report on {lane.job!r} was refused. {error.message}",
                 )
         for result in answer.results:
-            if lane.job in (result.job, result.job_id) and lane.attempt in (None, result.attempt):
+            if lane.job in (result.job, result.job_id):
                 if result.next_checkpoint_ms is not None:
                     lane.interval_s = min(max(result.next_checkpoint_ms / 1000, 0.05), _LONGEST_INTERVAL_S)
                 lane.told(result.directive, result.attempt, result.job_id)

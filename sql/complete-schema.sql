@@ -1744,7 +1744,11 @@ create table if not exists milepost_private.stage_lanes (
 ) with (fillfactor = 70);
 comment on table milepost_private.stage_lanes is 'What each lane said of each stage; a stage''s counts are the sums.';
 alter table milepost_private.stage_lanes enable row level security;
+drop policy if exists "members read what lanes of jobs they see said of stages" on milepost_private.stage_lanes;
+create policy "members read what lanes of jobs they see said of stages" on milepost_private.stage_lanes for select to authenticated
+  using (exists (select from milepost.jobs j where j.job_id = stage_lanes.job_id));
 revoke all on milepost_private.stage_lanes from public, anon, authenticated;
+grant select on milepost_private.stage_lanes to authenticated;
 grant select, insert, update, delete on milepost_private.stage_lanes to service_role;
 
 -- ==== sql/schema/25_items.sql
@@ -1891,7 +1895,7 @@ comment on column milepost.events.event_id is 'Order of writing.';
 comment on column milepost.events.tenant_id is 'The tenant it belongs to.';
 comment on column milepost.events.job_id is 'The job.';
 comment on column milepost.events.version is 'The job''s version: 1, 2, 3, ... without a gap.';
-comment on column milepost.events.type is 'job.started, job.progress, job.state_changed, job.completed, job.failed, job.stalled, job.recovered, stage.changed, item.changed.';
+comment on column milepost.events.type is 'job.started, job.progress, job.state_changed, job.completed, job.failed, job.stalled, job.recovered, job.priority_changed, stage.changed, item.changed.';
 comment on column milepost.events.ts is 'When it happened.';
 comment on column milepost.events.correlation_id is 'The request that caused it.';
 comment on column milepost.events.data is 'What happened.';
@@ -2459,15 +2463,27 @@ language plpgsql
 stable
 set search_path = ''
 as $$
+declare
+  v_work double precision;
 begin
+  -- A lane that counts by stage only has its stages' sums.
+  if l.items_completed = 0 and l.items_failed = 0 and l.items_skipped = 0 and l.items_canceled = 0 then
+    select least(coalesce(sum(x.items_completed), 0), 9223372036854775807),
+           least(coalesce(sum(x.items_failed), 0), 9223372036854775807),
+           least(coalesce(sum(x.items_skipped), 0), 9223372036854775807),
+           least(coalesce(sum(x.items_canceled), 0), 9223372036854775807),
+           least(greatest(coalesce(sum(x.bytes_processed), 0), l.bytes_processed), 9223372036854775807)
+    into l.items_completed, l.items_failed, l.items_skipped, l.items_canceled, l.bytes_processed
+    from milepost_private.stage_lanes x where x.job_id = l.job_id and x.worker = l.worker;
+  end if;
+  v_work := l.items_completed::double precision + l.items_failed + l.items_canceled;
   return jsonb_build_object(
     'worker', l.worker, 'attempt', l.attempt, 'seq', l.seq, 'state', l.state,
     'items_total', l.items_total, 'worker_items_total', l.worker_items_total, 'items_completed', l.items_completed,
     'items_failed', l.items_failed, 'items_skipped', l.items_skipped, 'items_canceled', l.items_canceled,
     'bytes_processed', l.bytes_processed,
-    'rate_per_s', case when l.last_checkpoint_at > l.first_checkpoint_at then
-      (l.items_completed::double precision + l.items_failed + l.items_canceled)
-      / extract(epoch from l.last_checkpoint_at - l.first_checkpoint_at)::double precision end,
+    'rate_per_s', case when l.last_checkpoint_at > l.first_checkpoint_at and v_work > 0 then
+      v_work / extract(epoch from l.last_checkpoint_at - l.first_checkpoint_at)::double precision end,
     'last_checkpoint_at', milepost_private.iso(l.last_checkpoint_at),
     'last_progress_at', milepost_private.iso(l.last_progress_at), 'cursor', l.cursor);
 end;
@@ -2756,7 +2772,7 @@ as $$
 begin
   update milepost.jobs j set
     attempt = j.attempt + 1, max_attempts = greatest(j.max_attempts, j.attempt + 1), attempt_started_at = null,
-    finished_at = null, error = null, rate_limited_until = null
+    error = null, rate_limited_until = null
   where j.job_id = begin_attempt.job_id;
 
   update milepost.lanes l set
@@ -4902,7 +4918,7 @@ grant execute on function milepost.pause_job(text, text), milepost.resume_job(te
   milepost.retry_job(text, text) to authenticated, service_role;
 
 -- set_job_priority: moves a job forward or back in the queue.
-create or replace function milepost_private.set_priority(job_id uuid, priority int)
+create or replace function milepost_private.set_priority(job_id uuid, priority int, reason text)
 returns void
 language plpgsql
 volatile
@@ -4919,24 +4935,27 @@ begin
       'Ask an admin of the tenant for the role operator, or use an operator key.');
   end if;
   update milepost.jobs j set priority = set_priority.priority where j.job_id = set_priority.job_id;
+  perform milepost_private.emit(array[row(v_job.job_id, 'job.priority_changed', jsonb_build_object(
+    'prior_priority', v_job.priority, 'priority', priority, 'reason', reason, 'actor', milepost_private.actor()
+  ))::milepost_private.event_draft], clock_timestamp());
 end;
 $$;
-comment on function milepost_private.set_priority(uuid, int) is 'Sets a job''s priority for the caller. Refuses with 403.';
-revoke execute on function milepost_private.set_priority(uuid, int) from public, anon, authenticated;
-grant execute on function milepost_private.set_priority(uuid, int) to authenticated, service_role;
+comment on function milepost_private.set_priority(uuid, int, text) is 'Sets a job''s priority for the caller. Refuses with 403.';
+revoke execute on function milepost_private.set_priority(uuid, int, text) from public, anon, authenticated;
+grant execute on function milepost_private.set_priority(uuid, int, text) to authenticated, service_role;
 
-create or replace function milepost.set_job_priority(job_id text, priority int)
+create or replace function milepost.set_job_priority(job_id text, priority int, reason text default null)
 returns jsonb language plpgsql volatile set search_path = ''
 as $$
 declare v_job uuid := (milepost_private.visible_job(job_id)).job_id;
 begin
-  perform milepost_private.set_priority(v_job, priority);
+  perform milepost_private.set_priority(v_job, priority, reason);
   return milepost_private.job_json(v_job);
 end;
 $$;
-comment on function milepost.set_job_priority(text, int) is 'Sets a job''s priority: greater is claimed first. Returns the job.';
-revoke execute on function milepost.set_job_priority(text, int) from public, anon, authenticated;
-grant execute on function milepost.set_job_priority(text, int) to authenticated, service_role;
+comment on function milepost.set_job_priority(text, int, text) is 'Sets a job''s priority: greater is claimed first. Returns the job.';
+revoke execute on function milepost.set_job_priority(text, int, text) from public, anon, authenticated;
+grant execute on function milepost.set_job_priority(text, int, text) to authenticated, service_role;
 
 -- ==== sql/schema/74_call_with_key.sql
 

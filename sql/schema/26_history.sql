@@ -73,7 +73,7 @@ comment on column milepost.events.event_id is 'Order of writing.';
 comment on column milepost.events.tenant_id is 'The tenant it belongs to.';
 comment on column milepost.events.job_id is 'The job.';
 comment on column milepost.events.version is 'The job''s version: 1, 2, 3, ... without a gap.';
-comment on column milepost.events.type is 'job.started, job.progress, job.state_changed, job.completed, job.failed, job.stalled, job.recovered, stage.changed, item.changed.';
+comment on column milepost.events.type is 'job.started, job.progress, job.state_changed, job.completed, job.failed, job.stalled, job.recovered, job.priority_changed, stage.changed, item.changed.';
 comment on column milepost.events.ts is 'When it happened.';
 comment on column milepost.events.correlation_id is 'The request that caused it.';
 comment on column milepost.events.data is 'What happened.';

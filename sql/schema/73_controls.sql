@@ -87,7 +87,7 @@ grant execute on function milepost.pause_job(text, text), milepost.resume_job(te
   milepost.retry_job(text, text) to authenticated, service_role;
 
 -- set_job_priority: moves a job forward or back in the queue.
-create or replace function milepost_private.set_priority(job_id uuid, priority int)
+create or replace function milepost_private.set_priority(job_id uuid, priority int, reason text)
 returns void
 language plpgsql
 volatile
@@ -104,21 +104,24 @@ begin
       'Ask an admin of the tenant for the role operator, or use an operator key.');
   end if;
   update milepost.jobs j set priority = set_priority.priority where j.job_id = set_priority.job_id;
+  perform milepost_private.emit(array[row(v_job.job_id, 'job.priority_changed', jsonb_build_object(
+    'prior_priority', v_job.priority, 'priority', priority, 'reason', reason, 'actor', milepost_private.actor()
+  ))::milepost_private.event_draft], clock_timestamp());
 end;
 $$;
-comment on function milepost_private.set_priority(uuid, int) is 'Sets a job''s priority for the caller. Refuses with 403.';
-revoke execute on function milepost_private.set_priority(uuid, int) from public, anon, authenticated;
-grant execute on function milepost_private.set_priority(uuid, int) to authenticated, service_role;
+comment on function milepost_private.set_priority(uuid, int, text) is 'Sets a job''s priority for the caller. Refuses with 403.';
+revoke execute on function milepost_private.set_priority(uuid, int, text) from public, anon, authenticated;
+grant execute on function milepost_private.set_priority(uuid, int, text) to authenticated, service_role;
 
-create or replace function milepost.set_job_priority(job_id text, priority int)
+create or replace function milepost.set_job_priority(job_id text, priority int, reason text default null)
 returns jsonb language plpgsql volatile set search_path = ''
 as $$
 declare v_job uuid := (milepost_private.visible_job(job_id)).job_id;
 begin
-  perform milepost_private.set_priority(v_job, priority);
+  perform milepost_private.set_priority(v_job, priority, reason);
   return milepost_private.job_json(v_job);
 end;
 $$;
-comment on function milepost.set_job_priority(text, int) is 'Sets a job''s priority: greater is claimed first. Returns the job.';
-revoke execute on function milepost.set_job_priority(text, int) from public, anon, authenticated;
-grant execute on function milepost.set_job_priority(text, int) to authenticated, service_role;
+comment on function milepost.set_job_priority(text, int, text) is 'Sets a job''s priority: greater is claimed first. Returns the job.';
+revoke execute on function milepost.set_job_priority(text, int, text) from public, anon, authenticated;
+grant execute on function milepost.set_job_priority(text, int, text) to authenticated, service_role;

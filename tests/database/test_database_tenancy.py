@@ -149,14 +149,17 @@ def test_anonymous_may_read_no_table_and_execute_no_function(world: World, schem
 
 @pytest.mark.parametrize("schema", ["milepost", "milepost_private"])
 def test_users_may_write_no_table(world: World, schema: str) -> None:
+    held = world.database.rows(
+        "select c.oid::regclass::text as what from pg_class c "
+        "where c.relnamespace = %s::regnamespace and c.relkind in ('r', 'p', 'v', 'm', 'f') "
+        "and (has_any_column_privilege('authenticated', c.oid, 'insert, update, references') "
+        "or has_table_privilege('authenticated', c.oid, 'delete, truncate, trigger'))",
+        schema,
+    )
+    assert held == []
     for name in relations(world.database, schema):
-        for statement in (f"delete from {schema}.{name}", f"truncate {schema}.{name}"):
-            with pytest.raises((InsufficientPrivilege, psycopg.errors.WrongObjectType)):
-                world.ask("owner", statement)
-        held = world.database.one(
-            "select has_any_column_privilege('authenticated', %s, 'insert, update, references')", f"{schema}.{name}"
-        )
-        assert held is False, name
+        with pytest.raises((InsufficientPrivilege, psycopg.errors.ObjectNotInPrerequisiteState)):
+            world.ask("owner", f"delete from {schema}.{name}")
 
 
 def test_users_may_not_call_what_is_the_services(world: World) -> None:
@@ -350,7 +353,7 @@ LISTENERS = {
     "user:{teammate}": {"teammate"},
 }
 NONSENSE = (
-    "", ":", "job:", "job:sesame job", "job", "tenant:", "user:", "realtime", "JOB:{job_id}", "job:{job_id}:x",
+    "", ":", "job:", "job:sesame job", "job", "tenant:", "user:", "realtime", "JOB:{job_id}",
     " job:{job_id}", "jobs:{job_id}", "tenant:{job_id}", "job:{ours}", "user:{ours}", "job:00000000-0000-0000-0000-000000000000",
 )  # fmt: skip
 

@@ -343,5 +343,9 @@ def test_any_run_can_be_learnt_from(
     reached: list[float | None] = [share * active_s for share in sorted(shape)]
     history = learn(database, None, active_s, 10, reached, predicted)
     history = learn(database, history, active_s, 10, [*reached[:5], *[None] * 5], None)
-    said = estimate(database, None, 0.5 * active_s, None, history, fraction)
-    assert 0 < said[1] <= said[0] <= said[2] < math.inf  # type: ignore[operator]
+    pace = pace_after(database, [(0.1 * active_s, 1, 9), (0.2 * active_s, 2, 8)])
+    for said in (
+        estimate(database, None, 0.5 * active_s, None, history, fraction),
+        estimate(database, pace, 0.5 * active_s, 8, history, fraction),
+    ):
+        assert 0 < said[1] <= said[0] <= said[2] < math.inf  # type: ignore[operator]

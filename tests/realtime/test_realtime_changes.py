@@ -134,7 +134,7 @@ async def test_a_row_that_is_streamed_before_others_can_see_it_is_not_lost(clust
         running.sql("alter system set synchronous_standby_names = 'nobody'")
         running.sql("select pg_reload_conf()")
         insert = "insert into public.todos (owner, title) values (%s, 'x')"
-        is_waiting = "select from pg_stat_activity where wait_event = 'SyncRep'"
+        is_waiting = "select pid from pg_stat_activity where wait_event = 'SyncRep'"
         try:
             # Postgres takes a moment to heed the setting; until then commits are as ever.
             inserting = None
@@ -142,12 +142,12 @@ async def test_a_row_that_is_streamed_before_others_can_see_it_is_not_lost(clust
                 if inserting is not None:
                     assert (await client.hear_message())[0] == "postgres_changes"
                 inserting = asyncio.create_task(asyncio.to_thread(running.sql, insert, [U1]))
-                while not (inserting.done() or running.sql(is_waiting)):
-                    await asyncio.sleep(0.001)  # noqa: ASYNC110  # Postgres tells only who asks
+                while not (inserting.done() or running.sql(is_waiting)):  # noqa: ASYNC110  # must be asked
+                    await asyncio.sleep(0.001)
             # It has been streamed when it is being looked at.
             looking = running.realtime._changes._database._one_at_a_time
-            while not looking.locked():
-                await asyncio.sleep(0.001)  # noqa: ASYNC110  # the same
+            while not looking.locked():  # noqa: ASYNC110  # the same
+                await asyncio.sleep(0.001)
             await client.nothing_more()
         finally:
             running.sql("alter system reset synchronous_standby_names")

@@ -233,15 +233,29 @@ def test_an_older_attempt_is_stopped_and_forgotten(bench: Bench) -> None:
     assert bench.sender.lanes() == []
 
 
-def test_two_attempts_in_one_process_are_told_apart(bench: Bench) -> None:
+@pytest.mark.parametrize("newer_first", [True, False])
+def test_two_attempts_in_one_process_are_told_apart(bench: Bench, newer_first: bool) -> None:
     bench.step()
     bench.job().begin_attempt()
     newer = Lane("import", "main", greeting={"job": "import"})
     bench.sender.add(newer)
+    if newer_first:
+        bench.sender._lanes = dict(reversed(bench.sender._lanes.items()))
     bench.lane.add(None, (5, 0, 0, 0, 0))
     bench.step(1)
     assert (bench.lane.directive, newer.directive) == ("stop", "continue")
     assert bench.job().total("items_completed") == 0
+
+
+def test_after_a_fork_only_what_the_child_does_counts(bench: Bench) -> None:
+    bench.lane.n = 5
+    bench.lane.add(None, (3, 0, 0, 0, 0))
+    bench.lane.continue_in_child()
+    bench.lane.n = 7
+    bench.lane.add(None, (1, 0, 0, 0, 0))
+    (entry,) = bench.lane.take(0.0, 0)
+    assert (entry["items_completed"], entry["state"]) == (3, "completed")
+    assert entry["worker"].startswith("main/")
 
 
 def test_a_server_that_does_not_know_how_to_create_jobs_is_not_bothered_again(bench: Bench) -> None:

@@ -348,7 +348,8 @@ async def _until_visible(connection: Connection, transaction: int) -> None:
     while True:
         cursor = await connection.execute(
             "select pg_visible_in_snapshot("
-            "(pg_snapshot_xmax(s)::text::bigint >> 32 << 32 | %s)::text::xid8, s) from pg_current_snapshot() s",
+            "(pg_snapshot_xmax(s)::text::bigint >> 32 << 32 | %s)::text::xid8, s"
+            ") from pg_current_snapshot() s",
             (transaction,),
         )
         if (await cursor.fetchall())[0][0]:
