@@ -42,6 +42,12 @@ comment on column milepost.job_progress.health is 'excellent, good, fair or poor
 comment on column milepost.job_progress.time_processing_ms is 'Its active clock: time spent running, pauses and waits excluded.';
 comment on column milepost.job_progress.workers is 'Its lanes.';
 comment on column milepost.job_progress.cursor is 'The newest cursor of its lanes.';
+comment on column milepost.job_progress.bytes_per_s is 'Bytes a second over its whole active time.';
+comment on column milepost.job_progress.average_duration_ms_per_item is 'Active time per item that was worked on, in ms.';
+comment on column milepost.job_progress.estimated_completion_at is 'When it is expected to be done: now + eta_ms.';
+comment on column milepost.job_progress.time_to_start_ms is 'Time from its creation to its first run, in ms.';
+comment on column milepost.job_progress.rate_limited is 'Whether a worker waits for a rate limit to end.';
+comment on column milepost.job_progress.current_stage is 'The last of its stages that is running.';
 
 revoke all on milepost.job_progress from public, anon, authenticated;
 grant select on milepost.job_progress to authenticated, service_role;

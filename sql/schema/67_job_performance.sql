@@ -16,5 +16,12 @@ cross join lateral (select j.items_completed::double precision + j.items_failed 
 where j.finished_at is not null
 group by j.tenant_id, j.kind;
 comment on view milepost.job_performance is 'Per kind: finished runs, their outcome, duration on the active clock and speed.';
+comment on column milepost.job_performance.completed is 'Runs that completed.';
+comment on column milepost.job_performance.failed is 'Runs that failed.';
+comment on column milepost.job_performance.canceled is 'Runs that were canceled.';
+comment on column milepost.job_performance.median_duration_ms is 'Half of the completed runs took no longer on the active clock.';
+comment on column milepost.job_performance.p95_duration_ms is 'Nineteen of twenty took no longer.';
+comment on column milepost.job_performance.median_rate_per_s is 'Half of the completed runs were no faster, in items a second.';
+comment on column milepost.job_performance.last_finished_at is 'When the latest run ended.';
 revoke all on milepost.job_performance from public, anon, authenticated;
 grant select on milepost.job_performance to authenticated, service_role;

@@ -26,7 +26,11 @@ left join lateral (
 comment on view milepost.message_budget is
 'Realtime messages sent and coalesced per tenant, beside Supabase''s plans. Each receiving client counts once more.';
 comment on column milepost.message_budget.messages_per_s is 'The tenant''s budget for progress.';
+comment on column milepost.message_budget.jobs_at_work is 'Jobs that share it now.';
 comment on column milepost.message_budget.interval_ms is 'How far apart a job''s progress events are now.';
+comment on column milepost.message_budget.sent_last_minute is 'Messages sent within the last minute.';
+comment on column milepost.message_budget.sent_last_hour is 'Messages sent within the last hour.';
+comment on column milepost.message_budget.sent_last_day is 'Messages sent within the last day.';
 comment on column milepost.message_budget.coalesced is 'Progress events held back, of jobs that are active or ended within a day.';
 comment on column milepost.message_budget.share_of_free_plan is 'Messages a second over the last minute, as a share of the free plan''s 100.';
 comment on column milepost.message_budget.share_of_pro_plan is 'The same of the Pro plan''s 500.';

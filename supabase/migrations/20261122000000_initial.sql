@@ -4394,6 +4394,12 @@ comment on column milepost.job_progress.health is 'excellent, good, fair or poor
 comment on column milepost.job_progress.time_processing_ms is 'Its active clock: time spent running, pauses and waits excluded.';
 comment on column milepost.job_progress.workers is 'Its lanes.';
 comment on column milepost.job_progress.cursor is 'The newest cursor of its lanes.';
+comment on column milepost.job_progress.bytes_per_s is 'Bytes a second over its whole active time.';
+comment on column milepost.job_progress.average_duration_ms_per_item is 'Active time per item that was worked on, in ms.';
+comment on column milepost.job_progress.estimated_completion_at is 'When it is expected to be done: now + eta_ms.';
+comment on column milepost.job_progress.time_to_start_ms is 'Time from its creation to its first run, in ms.';
+comment on column milepost.job_progress.rate_limited is 'Whether a worker waits for a rate limit to end.';
+comment on column milepost.job_progress.current_stage is 'The last of its stages that is running.';
 
 revoke all on milepost.job_progress from public, anon, authenticated;
 grant select on milepost.job_progress to authenticated, service_role;
@@ -4422,6 +4428,8 @@ select v.job_id, v.job, v.kind, v.name, v.tenant_id, v.state, v.liveness, v.heal
 from milepost.job_progress v
 where v.finished_at is null or v.finished_at > now() - interval '1 day';
 comment on view milepost.job_status is 'Jobs that are active or ended within a day, with the figures of a dashboard.';
+comment on column milepost.job_status.estimated_completion_at is 'When it is expected to be done.';
+comment on column milepost.job_status.current_stage is 'The last of its stages that is running.';
 revoke all on milepost.job_status from public, anon, authenticated;
 grant select on milepost.job_status to authenticated, service_role;
 
@@ -4589,6 +4597,13 @@ cross join lateral (select j.items_completed::double precision + j.items_failed 
 where j.finished_at is not null
 group by j.tenant_id, j.kind;
 comment on view milepost.job_performance is 'Per kind: finished runs, their outcome, duration on the active clock and speed.';
+comment on column milepost.job_performance.completed is 'Runs that completed.';
+comment on column milepost.job_performance.failed is 'Runs that failed.';
+comment on column milepost.job_performance.canceled is 'Runs that were canceled.';
+comment on column milepost.job_performance.median_duration_ms is 'Half of the completed runs took no longer on the active clock.';
+comment on column milepost.job_performance.p95_duration_ms is 'Nineteen of twenty took no longer.';
+comment on column milepost.job_performance.median_rate_per_s is 'Half of the completed runs were no faster, in items a second.';
+comment on column milepost.job_performance.last_finished_at is 'When the latest run ended.';
 revoke all on milepost.job_performance from public, anon, authenticated;
 grant select on milepost.job_performance to authenticated, service_role;
 
@@ -4622,7 +4637,11 @@ left join lateral (
 comment on view milepost.message_budget is
 'Realtime messages sent and coalesced per tenant, beside Supabase''s plans. Each receiving client counts once more.';
 comment on column milepost.message_budget.messages_per_s is 'The tenant''s budget for progress.';
+comment on column milepost.message_budget.jobs_at_work is 'Jobs that share it now.';
 comment on column milepost.message_budget.interval_ms is 'How far apart a job''s progress events are now.';
+comment on column milepost.message_budget.sent_last_minute is 'Messages sent within the last minute.';
+comment on column milepost.message_budget.sent_last_hour is 'Messages sent within the last hour.';
+comment on column milepost.message_budget.sent_last_day is 'Messages sent within the last day.';
 comment on column milepost.message_budget.coalesced is 'Progress events held back, of jobs that are active or ended within a day.';
 comment on column milepost.message_budget.share_of_free_plan is 'Messages a second over the last minute, as a share of the free plan''s 100.';
 comment on column milepost.message_budget.share_of_pro_plan is 'The same of the Pro plan''s 500.';

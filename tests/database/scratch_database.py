@@ -69,7 +69,7 @@ class Database:
             if error.sqlstate == "PGRST":
                 raise Refused(error) from None
             raise
-        return answer.fetchall() if answer.description else []
+        return answer.fetchall() if answer.description is not None else []
 
     def row(self, query: str, *values: object) -> Row:
         rows = self.rows(query, *values)

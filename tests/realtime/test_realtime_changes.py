@@ -148,7 +148,9 @@ async def test_a_row_that_is_streamed_before_others_can_see_it_is_not_lost(clust
             looking = running.realtime._changes._database._one_at_a_time
             while not looking.locked():  # noqa: ASYNC110  # the same
                 await asyncio.sleep(0.001)
-            await client.nothing_more()
+            for _ in range(50):
+                await client.nothing_more()
+            assert looking.locked()
         finally:
             running.sql("alter system reset synchronous_standby_names")
             running.sql("select pg_reload_conf()")

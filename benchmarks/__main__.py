@@ -1,0 +1,7 @@
+"""Every benchmark, one after the other: `make bench`."""
+
+import runpy
+
+for module in ("benchmarks.ingest", "benchmarks.latency", "benchmarks.liveness.run", "benchmarks.eta.run"):
+    print(f"\n== {module}")
+    runpy.run_module(module, run_name="__main__")
