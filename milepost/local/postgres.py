@@ -42,7 +42,8 @@ SETTINGS = {
     "dynamic_shared_memory_type": "mmap",
 }
 # A cluster that is thrown away need not survive a power failure.
-TEMPORARY_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+# synchronous_commit stays on: what follows the log (Realtime) sees a commit only once it is flushed.
+TEMPORARY_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
 
 
 def npm_platform() -> str:

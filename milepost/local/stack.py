@@ -29,7 +29,7 @@ from milepost.local.keys import Keys, KeySwap
 from milepost.local.ports import HOST, listen
 from milepost.local.postgres import Postgres
 from milepost.local.postgrest import PostgREST
-from milepost.local.realtime import Realtime
+from milepost.local.realtime import Limits, Realtime
 
 HERE = Path(__file__).parent
 DISK_NEEDED_BYTES = 300_000_000
@@ -214,6 +214,8 @@ class Stack:
             self._postgres.url(),
             self._keys.jwt_secret,
             role_token=swap.role_token,
+            # A developer's machine pays for no plan: what messages would cost is told by milepost.message_budget.
+            limits=Limits(users=10**6, joins_per_s=10**6, events_per_s=10**9),
             allow_misbehaviour=self._allow_misbehaviour,
         )
         await realtime.start()

@@ -1,5 +1,5 @@
 -- Everything that the catalog knows of Milepost, as text: two databases with the same rows are the same database.
--- Object ids, and the daily partitions with their days, are left out.
+-- Object ids, and the daily partitions with their days, are left out; the order of grants does not matter.
 with schemas as (
   select n.* from pg_catalog.pg_namespace n where n.nspname in ('milepost', 'milepost_private')
 ), relations as (
@@ -7,16 +7,16 @@ with schemas as (
   from pg_catalog.pg_class c join schemas s on s.oid = c.relnamespace
   where c.relname !~ '_[0-9]{8}(_|$)' and c.relkind in ('r', 'p', 'v', 'm', 'S', 'i', 'I', 'c')
 )
-select 'schema' as what, s.nspname::text as name, concat_ws(' | ', s.nspowner::regrole, s.nspacl::text, obj_description(s.oid, 'pg_namespace')) as definition
+select 'schema' as what, s.nspname::text as name, concat_ws(' | ', s.nspowner::regrole, (select string_agg(x::text, ',' order by x::text) from unnest(s.nspacl) x), obj_description(s.oid, 'pg_namespace')) as definition
 from schemas s
 union all
 select 'relation', r.name, concat_ws(' | ', r.relkind, r.relpersistence, r.relowner::regrole, r.reloptions::text, r.relrowsecurity, r.relforcerowsecurity,
-       r.relreplident, r.relacl::text, obj_description(r.oid, 'pg_class'), pg_get_partkeydef(r.oid),
+       r.relreplident, (select string_agg(x::text, ',' order by x::text) from unnest(r.relacl) x), obj_description(r.oid, 'pg_class'), pg_get_partkeydef(r.oid),
        case when r.relispartition then pg_get_expr(r.relpartbound, r.oid) end)
 from relations r
 union all
 select 'column', r.name || '.' || a.attname, concat_ws(' | ', a.attnum, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated,
-       a.attcollation::regcollation, a.attacl::text, a.attstorage, a.attoptions::text, pg_get_expr(d.adbin, d.adrelid), col_description(r.oid, a.attnum))
+       a.attcollation::regcollation, (select string_agg(x::text, ',' order by x::text) from unnest(a.attacl) x), a.attstorage, a.attoptions::text, pg_get_expr(d.adbin, d.adrelid), col_description(r.oid, a.attnum))
 from relations r join pg_catalog.pg_attribute a on a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped
 left join pg_catalog.pg_attrdef d on d.adrelid = r.oid and d.adnum = a.attnum
 where r.relkind in ('r', 'p', 'v', 'm', 'c')
@@ -40,14 +40,14 @@ select 'policy', p.polrelid::regclass || ': ' || p.polname, concat_ws(' | ', p.p
 from pg_catalog.pg_policy p
 where p.polrelid in (select r.oid from relations r) or p.polrelid = 'realtime.messages'::regclass
 union all
-select 'function', p.oid::regprocedure::text, concat_ws(' | ', pg_get_functiondef(p.oid), p.proowner::regrole, p.proacl::text, obj_description(p.oid, 'pg_proc'))
+select 'function', p.oid::regprocedure::text, concat_ws(' | ', pg_get_functiondef(p.oid), p.proowner::regrole, (select string_agg(x::text, ',' order by x::text) from unnest(p.proacl) x), obj_description(p.oid, 'pg_proc'))
 from pg_catalog.pg_proc p join schemas s on s.oid = p.pronamespace
 union all
-select 'type', t.oid::regtype::text, concat_ws(' | ', t.typtype, t.typowner::regrole, t.typacl::text, obj_description(t.oid, 'pg_type'))
+select 'type', t.oid::regtype::text, concat_ws(' | ', t.typtype, t.typowner::regrole, (select string_agg(x::text, ',' order by x::text) from unnest(t.typacl) x), obj_description(t.oid, 'pg_type'))
 from pg_catalog.pg_type t join schemas s on s.oid = t.typnamespace
 where t.typtype in ('c', 'd', 'e') and t.typname !~ '_[0-9]{8}$'
 union all
-select 'default privileges', concat_ws(' ', d.defaclrole::regrole, d.defaclobjtype, s.nspname), d.defaclacl::text
+select 'default privileges', concat_ws(' ', d.defaclrole::regrole, d.defaclobjtype, s.nspname), (select string_agg(x::text, ',' order by x::text) from unnest(d.defaclacl) x)
 from pg_catalog.pg_default_acl d join schemas s on s.oid = d.defaclnamespace
 union all
 select 'published', p.pubname || ': ' || r.name, concat_ws(' | ', x.prqual::text, x.prattrs::text)

@@ -65,7 +65,9 @@ class Picture:
         counts = added(part.counts for part in self.lanes.values())
         of_stages = added(self.stage_counts(stage) for stage in self.stage_names())
         if not self.reported():
-            counts |= {n: of_stages[n] for n in ITEM_COUNTS} if self.stage_names() else self._counted_from_items("")
+            counts |= (
+                {n: of_stages[n] for n in ITEM_COUNTS} if self.stage_names() else self._counted_from_items("")
+            )
         if not counts["bytes_processed"]:
             counts["bytes_processed"] = of_stages["bytes_processed"]
         return counts
@@ -74,7 +76,9 @@ class Picture:
         said = greatest(part.items_total for part in self.lanes.values())
         if said is not None:
             return said
-        shares = [part.worker_items_total for part in self.lanes.values() if part.worker_items_total is not None]
+        shares = [
+            part.worker_items_total for part in self.lanes.values() if part.worker_items_total is not None
+        ]
         return min(sum(shares), BIGGEST) if shares else None
 
     def _counted_from_items(self, stage: str) -> dict[str, int]:
@@ -95,7 +99,11 @@ def greatest(values: Iterable[int | None]) -> int | None:
 
 def last(said: list[tuple[int, dict[str, Any]]], name: str, *, null_counts: bool = False) -> tuple[bool, Any]:
     """Whether anybody named the field, and what the greatest seq said of it."""
-    words = [(seq, words[name]) for seq, words in said if name in words and (null_counts or words[name] is not None)]
+    words = [
+        (seq, words[name])
+        for seq, words in said
+        if name in words and (null_counts or words[name] is not None)
+    ]
     return (True, max(words, key=lambda word: word[0])[1]) if words else (False, None)
 
 
@@ -120,7 +128,10 @@ def picture(checkpoints: Iterable[Checkpoint], before: Picture | None = None) ->
     before = before or Picture()
     said = list({(c["worker"], c["seq"]): c for c in checkpoints}.values())
     whole = Picture(
-        dict(before.lanes), dict(before.stage_lanes), {k: dict(v) for k, v in before.items.items()}, dict(before.facts)
+        dict(before.lanes),
+        dict(before.stage_lanes),
+        {k: dict(v) for k, v in before.items.items()},
+        dict(before.facts),
     )
     for worker in {c["worker"] for c in said}:
         own = [(c["seq"], c) for c in said if c["worker"] == worker]
@@ -132,7 +143,9 @@ def picture(checkpoints: Iterable[Checkpoint], before: Picture | None = None) ->
             name for name, lane in before.stage_lanes if lane == worker
         }:
             words = [(seq, s) for seq, c in own for s in stages_of(c) if s["name"] == stage]
-            whole.stage_lanes[stage, worker] = _part(before.stage_lanes.get((stage, worker)), words, mark, cursor)
+            whole.stage_lanes[stage, worker] = _part(
+                before.stage_lanes.get((stage, worker)), words, mark, cursor
+            )
         for name in FACTS:
             named, value = last(own, name, null_counts=name in NULL_IS_SAID)
             if named:
@@ -146,7 +159,9 @@ def picture(checkpoints: Iterable[Checkpoint], before: Picture | None = None) ->
     return whole
 
 
-def _part(before: Part | None, said: list[tuple[int, dict[str, Any]]], mark: int | None, cursor: object) -> Part:
+def _part(
+    before: Part | None, said: list[tuple[int, dict[str, Any]]], mark: int | None, cursor: object
+) -> Part:
     before = before or Part()
     part = Part(counted(before.counts, said), before.at_cursor, before.items_total, before.worker_items_total)
     for name in ("items_total", "worker_items_total"):
@@ -165,7 +180,7 @@ def _part(before: Part | None, said: list[tuple[int, dict[str, Any]]], mark: int
 
 
 def next_attempt(before: Picture) -> Picture:
-    """What a new attempt begins with: each lane at its counts at its last cursor, and nothing in processing."""
+    """What a new attempt begins with: lanes at their counts at the last cursor, nothing in processing."""
 
     def back(part: Part) -> Part:
         return Part(

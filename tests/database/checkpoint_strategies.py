@@ -9,7 +9,9 @@ Checkpoint = dict[str, Any]
 
 STAGES = ("load", "check")
 # Small numbers meet each other; the great ones meet the limits of bigint.
-counts = st.one_of(st.none(), st.integers(0, 9), st.integers(0, 9), st.sampled_from([10**6, 2**62, 2**63 - 1]))
+counts = st.one_of(
+    st.none(), st.integers(0, 9), st.integers(0, 9), st.sampled_from([10**6, 2**62, 2**63 - 1])
+)
 totals = st.one_of(st.none(), st.integers(0, 60))
 COUNTED = {
     "items_completed": counts,
@@ -62,7 +64,8 @@ def _fields(worker: str, *, facts: bool) -> dict[str, st.SearchStrategy[Any]]:
             "kind": st.sampled_from(["csv", "video"]),
         }
         optional["stage"] = st.one_of(
-            stage_reports.flatmap(lambda s: st.sampled_from([1, 3]).map(lambda w: s | {"weight": w})), optional["stage"]
+            stage_reports.flatmap(lambda s: st.sampled_from([1, 3]).map(lambda w: s | {"weight": w})),
+            optional["stage"],
         )
     return optional
 
@@ -74,7 +77,9 @@ def runs(draw: st.DrawFn) -> list[Checkpoint]:
     # Each run is about a few fields only, so that they meet in every way; over the runs, all of them do.
     named = draw(st.sets(st.sampled_from(sorted(_fields("", facts=True))), min_size=1, max_size=8))
     for worker in ("a", "b", "c")[: draw(st.integers(1, 3))]:
-        fields = {name: values for name, values in _fields(worker, facts=worker == "a").items() if name in named}
+        fields = {
+            name: values for name, values in _fields(worker, facts=worker == "a").items() if name in named
+        }
         seqs = draw(st.lists(st.one_of(st.integers(0, 12), st.just(2**63 - 1)), unique=True, max_size=5))
         for seq in seqs:
             words = draw(st.fixed_dictionaries({}, optional=fields))
@@ -87,6 +92,8 @@ def deliveries(draw: st.DrawFn, checkpoints: Sequence[Checkpoint]) -> list[list[
     """Every checkpoint at least once, in any order, some repeated, in requests of any size."""
     if not checkpoints:
         return []
-    sent = list(draw(st.permutations([*checkpoints, *draw(st.lists(st.sampled_from(checkpoints), max_size=4))])))
+    sent = list(
+        draw(st.permutations([*checkpoints, *draw(st.lists(st.sampled_from(checkpoints), max_size=4))]))
+    )
     cuts = sorted(draw(st.sets(st.integers(1, len(sent)), max_size=len(sent))) | {len(sent)})
     return [sent[start:end] for start, end in zip([0, *cuts], cuts, strict=False) if sent[start:end]]

@@ -26,7 +26,7 @@ def at(seconds: float) -> str:
     return (NOON + timedelta(seconds=seconds)).isoformat()
 
 
-class Refused(Exception):  # noqa: N818 - the database's own word for it
+class Refused(Exception):
     """The database said no, in words for PostgREST."""
 
     def __init__(self, error: psycopg.Error) -> None:
@@ -56,7 +56,7 @@ class Key:
 
 
 class Database:
-    """A superuser's connection that can act as any role. Each statement is its own transaction unless in `undone`."""
+    """A superuser's connection that can act as any role. A statement is a transaction, unless in `undone`."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -116,7 +116,7 @@ class Database:
     def record(
         self, tenant_id: str, *checkpoints: Checkpoint, seconds: float | None = None, key: Key | None = None
     ) -> dict[str, Any]:
-        """One request of POST /v1/checkpoints as the functions pass it on, received so many seconds after noon."""
+        """One request of POST /v1/checkpoints, as the functions pass it on, so many seconds after noon."""
         caller = {"key_hash": key.key_hash} if key else {"tenant_id": tenant_id}
         body: dict[str, Any] = {"caller": caller, "checkpoints": checkpoints}
         if seconds is not None:
@@ -130,14 +130,17 @@ class Database:
 
     def shown(self, tenant_id: str, key: str = "job") -> Row:
         """The job as the view job_progress shows it."""
-        return self.row("select * from milepost.job_progress where tenant_id = %s and job = %s", tenant_id, key)
+        return self.row(
+            "select * from milepost.job_progress where tenant_id = %s and job = %s", tenant_id, key
+        )
 
     def figures(self, tenant_id: str, seconds: float, key: str = "job") -> Row:
         """What is computed of a job so many seconds after noon."""
         return self.row(
             "select f.* from milepost.jobs j join milepost_private.pulses p using (job_id) "
             "left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind "
-            "cross join lateral milepost_private.figures(j, p, k, %s::timestamptz) f where j.tenant_id = %s and j.key = %s",
+            "cross join lateral milepost_private.figures(j, p, k, %s::timestamptz) f "
+            "where j.tenant_id = %s and j.key = %s",
             at(seconds),
             tenant_id,
             key,
@@ -175,7 +178,10 @@ class Database:
                 "and not c.relispartition order by 1, 2"
             )
         ]
-        return {name: [r["row"] for r in self.rows(f"select t::text as row from {name} t order by 1")] for name in names}
+        return {
+            name: [r["row"] for r in self.rows(f"select t::text as row from {name} t order by 1")]
+            for name in names
+        }
 
     def close(self) -> None:
         self.connection.close()

@@ -1,4 +1,4 @@
-"""sql/schema is the one source: the migrations make the same database, and making it again changes nothing."""
+"""sql/schema is the one source: migrations make the same database, and making it again changes nothing."""
 
 import re
 from collections.abc import Callable
@@ -55,7 +55,9 @@ def test_the_complete_schema_may_be_applied_again_and_changes_nothing(
     database = made_from(cluster, "applied_again", COMPLETE.read_text())
     try:
         tenant = database.tenant()
-        database.record(tenant, {"job": "job", "items_completed": 3, "stage": {"name": "load", "items_total": 4}})
+        database.record(
+            tenant, {"job": "job", "items_completed": 3, "stage": {"name": "load", "items_total": 4}}
+        )
         before = catalog(database), database.everything()
         for _ in range(2):
             database.connection.execute(COMPLETE.read_text().encode())
@@ -79,8 +81,17 @@ def test_dropping_the_two_schemas_leaves_nothing(cluster: Postgres) -> None:
         database.rows("drop schema milepost, milepost_private cascade")
         assert database.rows("select from pg_policy where polrelid = 'realtime.messages'::regclass") == []
         assert database.rows("select from pg_publication_rel") == []
-        for catalog_table, owner in (("pg_proc", "pronamespace"), ("pg_class", "relnamespace"), ("pg_type", "typnamespace")):
-            assert database.rows(f"select from {catalog_table} where {owner}::regnamespace::text like 'milepost%%'") == []
+        for catalog_table, owner in (
+            ("pg_proc", "pronamespace"),
+            ("pg_class", "relnamespace"),
+            ("pg_type", "typnamespace"),
+        ):
+            assert (
+                database.rows(
+                    f"select from {catalog_table} where {owner}::regnamespace::text like 'milepost%%'"
+                )
+                == []
+            )
         # And it may be installed again.
         database.connection.execute(build().encode())
     finally:
@@ -101,17 +112,15 @@ def test_dropping_the_two_schemas_leaves_nothing(cluster: Postgres) -> None:
         "alter table milepost.jobs set (fillfactor = 90)",
         "alter publication supabase_realtime drop table milepost.events",
         "drop trigger _900_broadcast on milepost.events",
-        "drop policy \"members hear their milepost topics\" on realtime.messages",
-        "alter policy \"members read their tenant's jobs\" on milepost.jobs to public",
+        'drop policy "members hear their milepost topics" on realtime.messages',
+        'alter policy "members read their tenant\'s jobs" on milepost.jobs to public',
         "alter function milepost.ping() volatile",
         "alter function milepost.ping() security definer",
         "alter table milepost.jobs drop constraint attempt_is_positive",
         "delete from milepost_private.transitions where verb = 'pause'",
     ],
 )
-def test_a_difference_of_each_kind_is_seen(
-    database: Database, fresh: Catalog, change: str
-) -> None:
+def test_a_difference_of_each_kind_is_seen(database: Database, fresh: Catalog, change: str) -> None:
     assert catalog(database) == fresh
     with database.undone():
         database.rows(change)

@@ -19,7 +19,8 @@ def said_by(worker: str, luck: random.Random) -> list[Checkpoint]:
     return [
         {
             "job": f"job {job}", "kind": f"kind {job % 3}", "worker": worker, "seq": seq, "attempt": 1,
-            "items_total": 10_000, "items_completed": 3 * seq, "items_failed": luck.randrange(5), "bytes_processed": 7 * seq,
+            "items_total": 10_000, "items_completed": 3 * seq, "items_failed": luck.randrange(5),
+            "bytes_processed": 7 * seq,
             "stage": {"name": f"stage {seq % 3}", "items_completed": seq},
             "items": [{"key": f"{worker} {seq}", "stage": "stage 0", "state": "completed"}],
             **({"cursor": seq} if seq % 3 == 0 else {}),
@@ -30,8 +31,10 @@ def said_by(worker: str, luck: random.Random) -> list[Checkpoint]:
     ]  # fmt: skip
 
 
-def at_once(new_database: Callable[[], Database], url: str, work: Callable[[Database, int], None], threads: int) -> None:
-    """Runs work(database, n) on a connection of its own in each thread, all beginning together; raises what they raise."""
+def at_once(
+    new_database: Callable[[], Database], url: str, work: Callable[[Database, int], None], threads: int
+) -> None:
+    """Runs work(database, n) on a connection of its own in each thread, all together; raises what they raise."""
     together = threading.Barrier(threads)
 
     def run(n: int) -> None:
@@ -61,10 +64,10 @@ def test_many_workers_report_on_the_same_jobs_in_any_order_and_every_sum_is_exac
     empty: Database, new_database: Callable[[], Database]
 ) -> None:
     tenant = empty.tenant()
-    said = [said_by(f"w{n}", random.Random(n)) for n in range(THREADS)]
+    said = [said_by(f"w{n}", random.Random(n)) for n in range(THREADS)]  # noqa: S311 - makes up counts
 
     def report(database: Database, n: int) -> None:
-        luck = random.Random(100 + n)
+        luck = random.Random(100 + n)  # noqa: S311 - chooses an order
         # Each is sent twice, so that repeated requests meet as well.
         sent = [*said[n], *luck.sample(said[n], 20)]
         luck.shuffle(sent)
@@ -96,7 +99,15 @@ def test_64_lanes_begin_one_job_together_and_complete_it_once(
         for seq in range(3):
             state = {"state": "completed"} if seq == 2 else {}
             database.record(
-                tenant, {"job": "job", "worker": f"w{n}", "worker_items_total": 20, "seq": seq, "items_completed": 10 * seq, **state}
+                tenant,
+                {
+                    "job": "job",
+                    "worker": f"w{n}",
+                    "worker_items_total": 20,
+                    "seq": seq,
+                    "items_completed": 10 * seq,
+                    **state,
+                },
             )
 
     at_once(new_database, empty.url, report, lanes)
@@ -130,14 +141,15 @@ def test_reports_sweeps_claims_and_controls_meet_without_a_deadlock(
     jobs = [f"job {n}" for n in range(6)]
 
     def work(database: Database, n: int) -> None:
-        luck = random.Random(n)
+        luck = random.Random(n)  # noqa: S311 - chooses what to do
         tenant = tenants[n % 2]
         for turn in range(25):
             match n % 4:
                 case 0 | 1:
                     batch = [
                         {
-                            "job": job, "kind": luck.choice("abc"), "worker": f"w{n}", "items_completed": turn,
+                            "job": job, "kind": luck.choice("abc"), "worker": f"w{n}",
+                            "items_completed": turn,
                             "state": luck.choice([None, "running", "paused", "completed", "failed"]),
                         }
                         for job in luck.sample(jobs, 4)
@@ -147,13 +159,19 @@ def test_reports_sweeps_claims_and_controls_meet_without_a_deadlock(
                     with database.acting("service_role"):
                         database.one("select milepost.sweep(now() + %s * interval '1 hour')", turn)
                 case 3:
-                    rows = database.rows("select job_id, state from milepost.jobs where tenant_id = %s", tenant)
+                    rows = database.rows(
+                        "select job_id, state from milepost.jobs where tenant_id = %s", tenant
+                    )
                     for row in luck.sample(rows, min(2, len(rows))):
-                        # One that another connection has just moved is left alone: only the locks matter here.
+                        # Whatever its state is once it is locked: some permitted move.
                         with database.connection.transaction():
-                            job = database.row("select * from milepost.jobs where job_id = %s for no key update", row["job_id"])
+                            job = database.row(
+                                "select * from milepost.jobs where job_id = %s for no key update",
+                                row["job_id"],
+                            )
                             moves = database.rows(
-                                "select new_state, verb from milepost_private.transitions where prior_state = %s and verb <> 'report'",
+                                "select new_state, verb from milepost_private.transitions "
+                                "where prior_state = %s and verb <> 'report'",
                                 job["state"],
                             )
                             if moves:

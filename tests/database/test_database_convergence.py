@@ -1,4 +1,4 @@
-"""Promise 1: any order, repetition, batching and interleaving of the same checkpoints leaves the same picture."""
+"""Promise 1: any order, repetition and batching of the same checkpoints leaves the same picture."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -26,7 +26,10 @@ def tenant(database: Database) -> str:
 
 
 def counts_of(row: dict[str, Any], prefix: str = "") -> dict[str, int]:
-    names = {name: prefix + name.removeprefix("items_").removesuffix("_processed") if prefix else name for name in COUNTS}
+    names = {
+        name: prefix + name.removeprefix("items_").removesuffix("_processed") if prefix else name
+        for name in COUNTS
+    }
     return {name: row[column] for name, column in names.items()}
 
 
@@ -46,7 +49,8 @@ def expected(whole: Picture) -> dict[str, Any]:
             for name, part in whole.lanes.items()
         },
         "stages": {
-            name: whole.stage_counts(name) | {"items_total": whole.stage_total(name)} for name in whole.stage_names()
+            name: whole.stage_counts(name) | {"items_total": whole.stage_total(name)}
+            for name in whole.stage_names()
         },
         "items": {
             name: {field: word[field] for field in ("state", "percent", "error", "worker")}
@@ -84,12 +88,14 @@ def sums(database: Database, tenant: str) -> tuple[list[dict[str, Any]], ...]:
     job_id = database.job(tenant)["job_id"]
     # Not its version of the row, nor what is no sum.
     jobs = database.rows(
-        f"select {', '.join(COUNTS)}, items_total, has_stages, stages_total, round(stages_percent::numeric, 3) as percent "
+        f"select {', '.join(COUNTS)}, items_total, has_stages, stages_total, "
+        "round(stages_percent::numeric, 3) as percent "
         "from milepost.jobs where job_id = %s",
         job_id,
     )
     stages = database.rows(
-        f"select name, {', '.join(COUNTS)}, items_total, counts_reported from milepost.stages where job_id = %s order by name",
+        f"select name, {', '.join(COUNTS)}, items_total, counts_reported from milepost.stages "
+        "where job_id = %s order by name",
         job_id,
     )
     return jobs, stages

@@ -1,4 +1,4 @@
-"""Promise 5: each event raises its job's version by one, and is one message on each topic that concerns it."""
+"""Promise 5: each event raises its job's version by one, and is one message a topic that concerns it."""
 
 import uuid
 from collections import Counter
@@ -15,13 +15,16 @@ TERMINAL = {"completed", "failed", "canceled"}
 
 def created(database: Database, tenant: str, **fields: Any) -> dict[str, Any]:
     with database.acting("service_role"):
-        job: dict[str, Any] = database.call("create_job", caller={"tenant_id": tenant}, job={"job": "job", **fields})["job"]
+        job: dict[str, Any] = database.call(
+            "create_job", caller={"tenant_id": tenant}, job={"job": "job", **fields}
+        )["job"]
     return job
 
 
 def messages(database: Database, job_id: object) -> list[dict[str, Any]]:
     return database.rows(
-        "select topic, event, payload, private, extension from realtime.messages where payload ->> 'job_id' = %s "
+        "select topic, event, payload, private, extension from realtime.messages "
+        "where payload ->> 'job_id' = %s "
         "order by (payload ->> 'version')::int",
         str(job_id),
     )
@@ -31,7 +34,11 @@ def assert_gapless(database: Database, tenant: str) -> None:
     job = database.job(tenant)
     events = database.events(job["job_id"])
     assert [event["version"] for event in events] == list(range(1, job["version"] + 1))
-    topics = [f"job:{job['job_id']}", f"tenant:{tenant}", *([f"user:{job['owner_id']}"] if job["owner_id"] else [])]
+    topics = [
+        f"job:{job['job_id']}",
+        f"tenant:{tenant}",
+        *([f"user:{job['owner_id']}"] if job["owner_id"] else []),
+    ]
     sent = messages(database, job["job_id"])
     assert Counter((m["topic"], m["payload"]["version"]) for m in sent) == Counter(
         (topic, event["version"]) for topic in topics for event in events
@@ -39,7 +46,11 @@ def assert_gapless(database: Database, tenant: str) -> None:
     told = {event["version"]: event for event in events}
     for message in sent:
         event = told[message["payload"]["version"]]
-        assert (message["event"], message["private"], message["extension"]) == (event["type"], True, "broadcast")
+        assert (message["event"], message["private"], message["extension"]) == (
+            event["type"],
+            True,
+            "broadcast",
+        )
         assert {k: message["payload"][k] for k in ("type", "correlation_id", "data")} == {
             "type": event["type"],
             "correlation_id": str(event["correlation_id"]),
@@ -48,7 +59,9 @@ def assert_gapless(database: Database, tenant: str) -> None:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(data=st.data(), owned=st.booleans())
 def test_versions_have_no_gap_and_each_event_is_one_message_a_topic_whatever_happens(
@@ -82,14 +95,18 @@ def test_progress_within_250_ms_and_a_point_is_held_back_and_goes_out_with_the_n
     database: Database, tenant: str
 ) -> None:
     for second, done in ((0, 0), (0.1, 1), (0.2, 2), (0.25, 3), (0.3, 4), (0.49, 5), (0.5, 6)):
-        database.record(tenant, {"job": "job", "items_total": 10_000, "items_completed": done}, seconds=second)
+        database.record(
+            tenant, {"job": "job", "items_total": 10_000, "items_completed": done}, seconds=second
+        )
     assert progress(database, tenant) == [0, 3, 6]
     assert_gapless(database, tenant)
 
 
 def test_a_point_of_percent_is_told_at_once(database: Database, tenant: str) -> None:
     for second, done in ((0, 0), (0.05, 99), (0.1, 100), (0.15, 199), (0.2, 200)):
-        database.record(tenant, {"job": "job", "items_total": 10_000, "items_completed": done}, seconds=second)
+        database.record(
+            tenant, {"job": "job", "items_total": 10_000, "items_completed": done}, seconds=second
+        )
     assert progress(database, tenant) == [0, 100, 200]
 
 
@@ -102,7 +119,9 @@ def test_a_total_that_becomes_known_is_told_at_once(database: Database, tenant: 
 
 def test_a_tenant_may_choose_its_own_pace(database: Database, tenant: str) -> None:
     database.rows(
-        "update milepost.tenants set progress_interval_ms = 2000, progress_step_percent = 10 where tenant_id = %s", tenant
+        "update milepost.tenants set progress_interval_ms = 2000, progress_step_percent = 10 "
+        "where tenant_id = %s",
+        tenant,
     )
     for second, done in ((0, 0), (1, 9), (1.9, 10), (2.5, 11), (3.9, 12)):
         database.record(tenant, {"job": "job", "items_total": 100, "items_completed": done}, seconds=second)
@@ -112,7 +131,9 @@ def test_a_tenant_may_choose_its_own_pace(database: Database, tenant: str) -> No
 def test_what_is_held_back_goes_out_with_the_sweep(database: Database, tenant: str) -> None:
     with database.undone():
         for second, done in ((0, 0), (0.1, 1)):
-            database.record(tenant, {"job": "job", "items_total": 10_000, "items_completed": done}, seconds=second)
+            database.record(
+                tenant, {"job": "job", "items_total": 10_000, "items_completed": done}, seconds=second
+            )
         assert progress(database, tenant) == [0]
         for _ in range(2):
             with database.acting("service_role"):
@@ -156,7 +177,9 @@ def test_the_terminal_event_carries_the_final_figures(database: Database, tenant
 def test_a_change_of_state_says_from_where_to_where_why_and_who(database: Database, tenant: str) -> None:
     database.record(tenant, {"job": "job", "worker": "w1"})
     database.record(tenant, {"job": "job", "worker": "w1", "state": "paused", "reason": "lunch"})
-    changes = [e["data"] for e in database.events(database.job(tenant)["job_id"]) if e["type"] == "job.state_changed"]
+    changes = [
+        e["data"] for e in database.events(database.job(tenant)["job_id"]) if e["type"] == "job.state_changed"
+    ]
     assert [(c["prior_state"], c["new_state"], c["reason"], c["actor"]) for c in changes] == [
         ("pending", "running", None, "worker:w1"),
         ("running", "paused", "lunch", "worker:w1"),

@@ -27,29 +27,43 @@ def retried(database: Database, tenant: str) -> dict[str, Any]:
 
 def claim(database: Database, tenant: str, seconds: float) -> Any:
     with database.acting("service_role"):
-        return database.call("claim_job", caller={"tenant_id": tenant, "received_at": at(seconds)}, worker="main")
+        return database.call(
+            "claim_job", caller={"tenant_id": tenant, "received_at": at(seconds)}, worker="main"
+        )
 
 
-def test_what_an_older_attempt_says_changes_no_row_and_is_answered_stop(database: Database, tenant: str) -> None:
+def test_what_an_older_attempt_says_changes_no_row_and_is_answered_stop(
+    database: Database, tenant: str
+) -> None:
     retried(database, tenant)
     before = database.everything()
     late = {
         "attempt": 1, "seq": 9, "state": "failed", "message": "late", "cursor": 9, "items_total": 99,
-        "stage": {"name": "load", "items_completed": 1}, "items": [{"key": "a", "state": "failed"}], "metadata": {"a": 1},
+        "stage": {"name": "load", "items_completed": 1}, 
+        "items": [{"key": "a", "state": "failed"}], "metadata": {"a": 1},
     }  # fmt: skip
     answer = database.record(tenant, report(9, **late), report(9, attempt=1, worker="unheard"), seconds=9)
     assert database.everything() == before
     (result,) = answer["results"]
     assert (result["accepted"], result["duplicates"], result["directive"]) == (0, 0, "stop")
-    assert (result["attempt"], result["state"], result["version"]) == (2, "running", database.job(tenant)["version"])
+    assert (result["attempt"], result["state"], result["version"]) == (
+        2,
+        "running",
+        database.job(tenant)["version"],
+    )
     assert [(e["index"], e["code"]) for e in answer["errors"]] == [(0, "stale_attempt"), (1, "stale_attempt")]
 
 
-def test_an_attempt_that_has_not_begun_is_refused_and_changes_nothing(database: Database, tenant: str) -> None:
+def test_an_attempt_that_has_not_begun_is_refused_and_changes_nothing(
+    database: Database, tenant: str
+) -> None:
     database.record(tenant, report(5))
     before = database.everything()
     answer = database.record(tenant, report(6, attempt=2), {"job": "unheard", "attempt": 2})
-    assert [(e["index"], e["code"]) for e in answer["errors"]] == [(0, "unknown_attempt"), (1, "unknown_attempt")]
+    assert [(e["index"], e["code"]) for e in answer["errors"]] == [
+        (0, "unknown_attempt"),
+        (1, "unknown_attempt"),
+    ]
     assert answer["results"] == []
     assert database.everything() == before
 
@@ -62,7 +76,9 @@ def test_a_current_worker_beside_a_stale_one_goes_on(database: Database, tenant:
     assert database.job(tenant)["items_completed"] == 6
 
 
-def test_a_new_attempt_puts_lanes_back_to_their_counts_at_their_last_cursor(database: Database, tenant: str) -> None:
+def test_a_new_attempt_puts_lanes_back_to_their_counts_at_their_last_cursor(
+    database: Database, tenant: str
+) -> None:
     claimed = retried(database, tenant)
     assert counts(database.job(tenant)) == (5, 0, 0, 0, 0)
     assert claimed["attempt"] == 2
@@ -89,7 +105,11 @@ def test_a_cursor_that_is_taken_back_commits_nothing(database: Database, tenant:
     assert database.lanes(job["job_id"])["main"]["cursor"] is None
 
 
-@pytest.mark.parametrize("batches", [[[0, 1, 2]], [[2, 1, 0]], [[0], [2], [1]], [[2], [1], [0]], [[0, 2], [1]], [[1], [0, 2]]], ids=str)
+@pytest.mark.parametrize(
+    "batches",
+    [[[0, 1, 2]], [[2, 1, 0]], [[0], [2], [1]], [[2], [1], [0]], [[0, 2], [1]], [[1], [0, 2]]],
+    ids=str,
+)
 def test_a_late_cursor_commits_what_was_counted_before_it_and_no_more(
     database: Database, tenant: str, batches: list[list[int]]
 ) -> None:
@@ -109,7 +129,9 @@ def test_a_late_cursor_commits_what_was_counted_before_it_and_no_more(
     assert counts(database.stages(job["job_id"])["load"]) == (4, 1, 0, 0, 0)
 
 
-def test_a_new_attempt_puts_items_in_processing_back_and_keeps_what_is_settled(database: Database, tenant: str) -> None:
+def test_a_new_attempt_puts_items_in_processing_back_and_keeps_what_is_settled(
+    database: Database, tenant: str
+) -> None:
     states = ("pending", "processing", "completed", "failed", "skipped", "canceled")
     items = [{"key": state, "state": state, "percent": 50} for state in states]
     database.record(tenant, {"job": "job", "items": items, "cursor": 1})
@@ -148,7 +170,9 @@ def test_a_failure_is_final_once_the_attempts_are_used_up(database: Database, te
     assert answer["results"][0]["directive"] == "stop"
 
 
-def test_counts_that_arrive_after_the_end_still_count_and_change_no_state(database: Database, tenant: str) -> None:
+def test_counts_that_arrive_after_the_end_still_count_and_change_no_state(
+    database: Database, tenant: str
+) -> None:
     stage = {"name": "load", "items_completed": 3}
     database.record(tenant, report(3, seq=1, items_total=9, stage=stage, state="completed"), seconds=0)
     before = database.job(tenant)
@@ -185,7 +209,10 @@ def test_a_job_that_failed_waits_before_it_can_be_claimed_and_one_that_was_retri
 ) -> None:
     database.call("create_job", caller={"tenant_id": tenant}, job={"job": "job", "retry_backoff_ms": 60_000})
     database.record(tenant, report(1, state="failed"), seconds=10)
-    wait_s = database.one("select extract(epoch from run_after - state_changed_at) from milepost.jobs where tenant_id = %s", tenant)
+    wait_s = database.one(
+        "select extract(epoch from run_after - state_changed_at) from milepost.jobs where tenant_id = %s",
+        tenant,
+    )
     assert 48 <= wait_s <= 72
 
     assert claim(database, tenant, 10) is None

@@ -42,7 +42,8 @@ def test_counts_come_to_the_percent_that_everybody_shares(
 
 def test_a_finished_run_with_failures_stays_below_100_percent(database: Database, tenant: str) -> None:
     database.record(
-        tenant, {"job": "job", "items_total": 500, "items_completed": 495, "items_failed": 5, "state": "completed"}
+        tenant,
+        {"job": "job", "items_total": 500, "items_completed": 495, "items_failed": 5, "state": "completed"},
     )
     shown = database.shown(tenant)
     assert (shown["state"], shown["percent_complete"], shown["eta_ms"]) == ("completed", 99.0, None)
@@ -66,7 +67,9 @@ def test_an_unknown_total_has_no_finish_time_and_says_why(database: Database, te
 
 
 def test_no_speed_is_shown_before_any_time_has_passed(database: Database, tenant: str) -> None:
-    database.record(tenant, {"job": "job", "items_total": 9, "items_completed": 3, "bytes_processed": 5}, seconds=0)
+    database.record(
+        tenant, {"job": "job", "items_total": 9, "items_completed": 3, "bytes_processed": 5}, seconds=0
+    )
     figures = database.figures(tenant, 0)
     assert figures["average_duration_ms_per_item"] is None
     assert figures["rate_per_s"] is None
@@ -74,11 +77,19 @@ def test_no_speed_is_shown_before_any_time_has_passed(database: Database, tenant
 
 
 def test_the_total_is_the_greatest_that_the_lanes_said_last(database: Database, tenant: str) -> None:
-    database.record(tenant, {"job": "job", "worker": "a", "items_total": 10}, {"job": "job", "worker": "b", "items_total": 7})
+    database.record(
+        tenant,
+        {"job": "job", "worker": "a", "items_total": 10},
+        {"job": "job", "worker": "b", "items_total": 7},
+    )
     assert database.job(tenant)["items_total"] == 10
     database.record(tenant, {"job": "job", "worker": "a", "items_total": 5})
     assert database.job(tenant)["items_total"] == 7
-    database.record(tenant, {"job": "job", "worker": "a", "items_total": None}, {"job": "job", "worker": "b", "items_total": None})
+    database.record(
+        tenant,
+        {"job": "job", "worker": "a", "items_total": None},
+        {"job": "job", "worker": "b", "items_total": None},
+    )
     assert database.job(tenant)["items_total"] is None
 
 
@@ -126,8 +137,13 @@ def test_a_stage_that_hardly_counts_still_keeps_the_job_below_100_percent(
     assert database.shown(tenant)["percent_complete"] == 100
 
 
-def test_a_stage_that_runs_without_a_total_leaves_the_percent_unknown(database: Database, tenant: str) -> None:
-    stages = [{"name": "load", "items_total": 10, "items_completed": 10}, {"name": "check", "items_completed": 3}]
+def test_a_stage_that_runs_without_a_total_leaves_the_percent_unknown(
+    database: Database, tenant: str
+) -> None:
+    stages = [
+        {"name": "load", "items_total": 10, "items_completed": 10},
+        {"name": "check", "items_completed": 3},
+    ]
     database.record(tenant, {"job": "job", "stage": stages})
     assert database.shown(tenant)["percent_complete"] is None
 
@@ -149,7 +165,11 @@ def test_counts_that_are_reported_stand_beside_items(database: Database, tenant:
     assert database.shown(tenant)["items_completed"] == 1
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 @given(checkpoints=runs(), ended=st.booleans())
 def test_whatever_is_said_the_percent_stays_between_0_and_100_and_lanes_never_count_back(
     database: Database, tenant: str, checkpoints: list[dict[str, Any]], ended: bool

@@ -1,4 +1,4 @@
-"""Promise 4: what was answered 2xx is kept; what was refused is named; a request fails as a whole or not at all."""
+"""Promise 4: what was answered 2xx is kept, what was refused is named, and no request is half done."""
 
 import uuid
 from typing import Any
@@ -14,13 +14,18 @@ def report(job: str, completed: int, **fields: Any) -> dict[str, Any]:
     return {"job": job, "items_completed": completed, **fields}
 
 
-def test_refused_entries_are_named_by_their_place_and_the_others_are_kept(database: Database, tenant: str) -> None:
+def test_refused_entries_are_named_by_their_place_and_the_others_are_kept(
+    database: Database, tenant: str
+) -> None:
     unknown = str(uuid.uuid4())
     database.record(tenant, report("b", 1))
     answer = database.record(
         tenant, report("a", 1), report(unknown, 2), report("b", 3, attempt=2), report("a", 4), report("c", 5)
     )
-    assert [(e["index"], e["code"]) for e in answer["errors"]] == [(1, "job_not_found"), (2, "unknown_attempt")]
+    assert [(e["index"], e["code"]) for e in answer["errors"]] == [
+        (1, "job_not_found"),
+        (2, "unknown_attempt"),
+    ]
     assert [(r["job"], r["accepted"]) for r in answer["results"]] == [("a", 2), ("c", 1)]
     assert [database.job(tenant, job)["items_completed"] for job in "abc"] == [4, 1, 5]
     for error in answer["errors"]:
@@ -54,7 +59,9 @@ def test_an_id_that_no_job_of_the_tenant_has_creates_none(database: Database, te
     assert database.job(other, "theirs")["items_completed"] == 1
 
 
-def test_a_request_that_is_sent_again_is_counted_as_repeated_and_changes_nothing(database: Database, tenant: str) -> None:
+def test_a_request_that_is_sent_again_is_counted_as_repeated_and_changes_nothing(
+    database: Database, tenant: str
+) -> None:
     request = [
         report("job", 3, seq=1, stage={"name": "load", "items_completed": 1, "items_total": 3}, cursor=3),
         report("job", 5, seq=2, items=[{"key": "a", "state": "completed"}], message="two", items_total=9),
@@ -65,9 +72,16 @@ def test_a_request_that_is_sent_again_is_counted_as_repeated_and_changes_nothing
         f"milepost{name}"
         for name in (".items", ".stages", ".checkpoints", "_private.stage_lanes", "_private.item_tallies")
     ]
-    before, lanes, job = database.everything(tables), database.lanes(database.job(tenant)["job_id"]), database.job(tenant)
+    before, lanes, job = (
+        database.everything(tables),
+        database.lanes(database.job(tenant)["job_id"]),
+        database.job(tenant),
+    )
     again = database.record(tenant, *request, seconds=1)
-    assert [(r["accepted"], r["duplicates"]) for r in (first["results"][0], again["results"][0])] == [(3, 0), (0, 3)]
+    assert [(r["accepted"], r["duplicates"]) for r in (first["results"][0], again["results"][0])] == [
+        (3, 0),
+        (0, 3),
+    ]
     assert database.everything(tables) == before
     for name, lane in database.lanes(job["job_id"]).items():
         assert {k: v for k, v in lane.items() if k not in CONTACT} == {
@@ -93,8 +107,12 @@ def test_an_entry_is_repeated_within_one_request_too(database: Database, tenant:
 
 
 def test_entries_without_seq_are_ordered_by_arrival(database: Database, tenant: str) -> None:
-    database.record(tenant, report("job", 1, items_failed=1), report("job", 2, items_failed=0, message="second"))
-    database.record(tenant, report("job", 3, items_failed=4), report("job", 3, seq=99), report("job", 3, items_failed=2))
+    database.record(
+        tenant, report("job", 1, items_failed=1), report("job", 2, items_failed=0, message="second")
+    )
+    database.record(
+        tenant, report("job", 3, items_failed=4), report("job", 3, seq=99), report("job", 3, items_failed=2)
+    )
     job = database.job(tenant)
     assert (job["items_completed"], job["items_failed"], job["message"]) == (3, 2, "second")
     assert database.lanes(job["job_id"])["main"]["seq"] == 101
@@ -108,7 +126,9 @@ def test_an_unexpected_error_undoes_the_whole_request(database: Database, tenant
     assert database.everything() == before
 
 
-def test_two_checkpoints_in_one_moment_are_two_while_the_total_is_unknown(database: Database, tenant: str) -> None:
+def test_two_checkpoints_in_one_moment_are_two_while_the_total_is_unknown(
+    database: Database, tenant: str
+) -> None:
     database.record(tenant, report("job", 1), seconds=0)
     database.record(tenant, report("job", 2), seconds=0)
     assert database.job(tenant)["items_completed"] == 2
@@ -153,7 +173,7 @@ def test_a_key_for_pings_only_pings(database: Database, tenant: str) -> None:
 
 def test_nobody_in_particular_is_refused(database: Database) -> None:
     with pytest.raises(Refused) as refused, database.acting("service_role"):
-        database.one("select milepost.record_checkpoints('{\"caller\": {}, \"checkpoints\": []}')")
+        database.one('select milepost.record_checkpoints(\'{"caller": {}, "checkpoints": []}\')')
     assert (refused.value.status, refused.value.code) == (401, "key_required")
 
 
@@ -173,7 +193,9 @@ def test_a_clock_that_is_a_day_off_changes_nothing(database: Database, tenant: s
         database.record(tenant, report("job", second, at=wrong), seconds=second)
     job = database.job(tenant)
     assert (job["last_checkpoint_at"] - job["created_at"]).total_seconds() == 2
-    spacing = database.rows("select at, received_at from milepost.checkpoints where job_id = %s", job["job_id"])
+    spacing = database.rows(
+        "select at, received_at from milepost.checkpoints where job_id = %s", job["job_id"]
+    )
     assert all(row["at"] == row["received_at"] for row in spacing)
 
 
@@ -181,7 +203,8 @@ def test_the_workers_clock_spaces_the_entries_of_one_request(database: Database,
     entries = [report("job", n, seq=n, at=f"1999-01-01T00:00:{n:02}Z") for n in range(3)]
     database.record(tenant, *entries, seconds=60)
     ages = database.rows(
-        "select extract(epoch from received_at - at)::int as age from milepost.checkpoints where job_id = %s order by seq",
+        "select extract(epoch from received_at - at)::int as age from milepost.checkpoints "
+        "where job_id = %s order by seq",
         database.job(tenant)["job_id"],
     )
     assert [row["age"] for row in ages] == [2, 1, 0]

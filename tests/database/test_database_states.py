@@ -1,4 +1,4 @@
-"""The state machine: what is not in milepost_private.transitions does not happen, and each change leaves an event."""
+"""The state machine: only what milepost_private.transitions lists happens, and each change is an event."""
 
 import uuid
 from collections.abc import Callable
@@ -69,7 +69,9 @@ def test_only_listed_changes_happen_and_each_is_an_event(
             before = database.job(tenant)
             told_before = len(changes(database, tenant))
             if verb == "report":
-                assert database.record(tenant, {"job": "job", "worker": worker, "state": state})["errors"] == []
+                assert (
+                    database.record(tenant, {"job": "job", "worker": worker, "state": state})["errors"] == []
+                )
             elif verb == "claim":
                 with database.acting("service_role"):
                     database.call("claim_job", caller={"tenant_id": tenant}, worker=worker)
@@ -91,7 +93,11 @@ def test_only_listed_changes_happen_and_each_is_an_event(
             assert [change["prior_state"] for change in told] == path[:-1]
             assert path[-1] == after["state"]
             for change in told:
-                verbs = {v for prior, new, v in permitted if (prior, new) == (change["prior_state"], change["new_state"])}
+                verbs = {
+                    v
+                    for prior, new, v in permitted
+                    if (prior, new) == (change["prior_state"], change["new_state"])
+                }
                 assert verb in verbs
                 assert change["actor"]
                 assert "reason" in change
@@ -104,10 +110,14 @@ def test_only_listed_changes_happen_and_each_is_an_event(
 
 def test_every_job_state_can_be_left_by_somebody_or_is_terminal(permitted: set[tuple[str, str, str]]) -> None:
     states = {state for prior, new, _ in permitted for state in (prior, new)}
-    assert {state for state in states if not any(prior == state for prior, _, _ in permitted)} == {"completed"}
+    assert {state for state in states if not any(prior == state for prior, _, _ in permitted)} == {
+        "completed"
+    }
 
 
-def test_a_job_is_completed_when_every_lane_of_the_attempt_has_said_so(database: Database, tenant: str) -> None:
+def test_a_job_is_completed_when_every_lane_of_the_attempt_has_said_so(
+    database: Database, tenant: str
+) -> None:
     database.record(tenant, {"job": "job", "worker": "a"}, {"job": "job", "worker": "b"})
     database.record(tenant, {"job": "job", "worker": "a", "state": "completed"})
     assert database.job(tenant)["state"] == "running"
@@ -132,10 +142,19 @@ def test_lanes_of_an_older_attempt_are_not_waited_for(database: Database, tenant
 
 @pytest.mark.parametrize(
     ("verb", "acknowledgement", "asked", "done", "directive"),
-    [("pause", "paused", "pausing", "paused", "pause"), ("cancel", "canceled", "canceling", "canceled", "cancel")],
+    [
+        ("pause", "paused", "pausing", "paused", "pause"),
+        ("cancel", "canceled", "canceling", "canceled", "cancel"),
+    ],
 )
 def test_pause_and_cancel_are_asked_and_acknowledged_in_the_name_of_who_asked(
-    database: Database, operator: tuple[str, str], verb: str, acknowledgement: str, asked: str, done: str, directive: str
+    database: Database,
+    operator: tuple[str, str],
+    verb: str,
+    acknowledgement: str,
+    asked: str,
+    done: str,
+    directive: str,
 ) -> None:
     tenant, user = operator
     with database.undone():
@@ -188,7 +207,9 @@ def processing_ms(database: Database, tenant: str, seconds: float) -> int:
 
 
 @pytest.mark.parametrize("waiting", ["paused", "retrying"])
-def test_the_clock_stands_still_while_a_job_is_paused_or_waits(database: Database, tenant: str, waiting: str) -> None:
+def test_the_clock_stands_still_while_a_job_is_paused_or_waits(
+    database: Database, tenant: str, waiting: str
+) -> None:
     move: Callable[..., None] = database.move
     database.record(tenant, {"job": "job", "state": "running"}, seconds=0)
     job_id = database.job(tenant)["job_id"]

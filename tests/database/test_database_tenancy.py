@@ -17,7 +17,7 @@ CONTROLS = ("pause_job", "resume_job", "cancel_job", "retry_job", "set_job_prior
 
 @dataclass(frozen=True)
 class World:
-    """Our tenant with a job whose every text says sesame, another tenant with rhubarb, and people and keys."""
+    """Our tenant, whose job says sesame in every text, another one with rhubarb, and people and keys."""
 
     database: Database
     ours: str
@@ -69,10 +69,11 @@ def world(new_database: Callable[[], Database]) -> World:
                 database.record(
                     tenant,
                     {
-                        "job": key, "worker": f"{word} lane", "message": word, "cursor": word, "items_total": 10,
-                        "items_completed": 3 * second, "state": "completed" if second == 2 and "done" in key else None,
+                        "job": key, "worker": f"{word} lane", "message": word, "cursor": word,
+                        "items_total": 10, "items_completed": 3 * second,
+                        "state": "completed" if second == 2 and "done" in key else None,
                         "stage": {"name": f"{word} stage", "items_completed": second, "items_total": 9},
-                        "items": [{"key": f"{word} file", "state": "failed", "error": word, "payload": {"word": word}}],
+                        "items": [{"key": f"{word} file", "state": "failed", "error": word, "payload": {"w": word}}],
                     },
                     seconds=second,
                 )  # fmt: skip
@@ -89,7 +90,7 @@ def relations(database: Database, schema: str) -> list[str]:
 def functions(database: Database, *, for_users: bool) -> dict[str, list[dict[str, Any]]]:
     """Names and needed arguments of the functions of milepost that users may, or may not, call."""
     rows = database.rows(
-        "select p.proname, p.oid::regprocedure::text as signature, coalesce(p.proargnames[1:p.pronargs - p.pronargdefaults], '{}') as needed "
+        "select p.proname, coalesce(p.proargnames[1:p.pronargs - p.pronargdefaults], '{}') as needed "
         "from pg_proc p where p.pronamespace = 'milepost'::regnamespace "
         "and has_function_privilege('authenticated', p.oid, 'execute') = %s",
         for_users,
@@ -166,7 +167,9 @@ def test_users_may_not_call_what_is_the_services(world: World) -> None:
     names = functions(world.database, for_users=False)
     assert names, "no function is the service's own"
     for name, needed in names.items():
-        arguments = ", ".join("null" for _ in needed) or ("null::jsonb" if name == "record_checkpoints" else "")
+        arguments = ", ".join("null" for _ in needed) or (
+            "null::jsonb" if name == "record_checkpoints" else ""
+        )
         with pytest.raises(InsufficientPrivilege):
             world.ask("owner", f"select milepost.{name}({arguments})")
 
@@ -199,7 +202,11 @@ def answer_of(world: World, who: str, name: str, needed: list[str], job: str) ->
 
 @pytest.mark.parametrize("who", OUTSIDERS)
 def test_a_foreign_job_and_an_absent_one_are_answered_alike_by_every_function(world: World, who: str) -> None:
-    asked = {name: needed for name, needed in functions(world.database, for_users=True).items() if "job_id" in needed}
+    asked = {
+        name: needed
+        for name, needed in functions(world.database, for_users=True).items()
+        if "job_id" in needed
+    }
     assert len(asked) >= 10
     for name, needed in asked.items():
         for foreign, absent in (
@@ -247,7 +254,9 @@ def test_only_operators_and_the_owner_control(world: World, who: str, may: bool,
     except Refused as refused:
         # A job that runs cannot be resumed: that is a conflict, and no question of permission.
         conflict = name == "resume_job" and may
-        assert (refused.status, refused.code) == ((409, "invalid_transition") if conflict else (403, "not_allowed"))
+        assert (refused.status, refused.code) == (
+            (409, "invalid_transition") if conflict else (403, "not_allowed")
+        )
         assert conflict or not may
     else:
         assert may
@@ -269,7 +278,9 @@ def test_a_viewer_who_does_not_own_the_job_reads_it_and_controls_nothing(world: 
 def test_who_owns_a_job_but_is_no_member_sees_and_controls_nothing(world: World) -> None:
     database = world.database
     with database.undone():
-        database.rows("update milepost.jobs set owner_id = %s where job_id = %s", world.users["stranger"], world.job_id)
+        database.rows(
+            "update milepost.jobs set owner_id = %s where job_id = %s", world.users["stranger"], world.job_id
+        )
         for name in ("get_job_progress", "cancel_job"):
             with pytest.raises(Refused, match="job_not_found"):
                 world.call("stranger", name, job_id=world.job_id)
@@ -283,7 +294,10 @@ def test_only_operators_create_and_report_for_the_tenant(world: World, who: str)
     calls = (
         ("select milepost.create_job(%s, %s)", (Jsonb(caller), Jsonb({"job": "new"}))),
         ("select milepost.claim_job(%s)", (Jsonb(caller),)),
-        ("select milepost.record_checkpoints(%s)", (Jsonb({"caller": caller, "checkpoints": [{"job": "new"}]}),)),
+        (
+            "select milepost.record_checkpoints(%s)",
+            (Jsonb({"caller": caller, "checkpoints": [{"job": "new"}]}),),
+        ),
     )
     for query, values in calls:
         with pytest.raises(Refused) as refused, database.acting("service_role"):
@@ -296,7 +310,9 @@ def test_a_key_never_claims_another_tenants_job(world: World) -> None:
     database = world.database
     with database.undone():
         with database.acting("service_role"):
-            database.call("create_job", caller={"tenant_id": world.ours}, job={"job": "sesame waits", "start": False})
+            database.call(
+                "create_job", caller={"tenant_id": world.ours}, job={"job": "sesame waits", "start": False}
+            )
         for who, found in (("their worker key", None), ("our worker key", "sesame waits")):
             with database.acting("service_role"):
                 claimed = database.call("claim_job", caller={"key_hash": world.keys[who].key_hash})
@@ -327,7 +343,7 @@ def test_a_key_for_pings_reads_nothing(world: World) -> None:
 
 
 def test_a_key_in_a_users_request_opens_nothing(world: World) -> None:
-    """The setting that call_with_key enters with must not be a door of its own: it takes the hash, which nobody reads."""
+    """What call_with_key enters by takes the hash of a key that reads; no user can read a hash."""
     database = world.database
     assert "key_hash" not in readable(world.ask("owner", "select * from milepost.members"))
     with pytest.raises(InsufficientPrivilege):
@@ -354,7 +370,8 @@ LISTENERS = {
 }
 NONSENSE = (
     "", ":", "job:", "job:sesame job", "job", "tenant:", "user:", "realtime", "JOB:{job_id}",
-    " job:{job_id}", "jobs:{job_id}", "tenant:{job_id}", "job:{ours}", "user:{ours}", "job:00000000-0000-0000-0000-000000000000",
+    " job:{job_id}", "jobs:{job_id}", "tenant:{job_id}", "job:{ours}", "user:{ours}",
+    "job:00000000-0000-0000-0000-000000000000",
 )  # fmt: skip
 
 
@@ -366,7 +383,11 @@ def listening(world: World) -> Iterator[Callable[[str, str], int]]:
         topic = topic.format(job_id=world.job_id, ours=world.ours, **world.users)
         with world.database.undone():
             world.database.rows("select set_config('realtime.topic', %s, true)", topic)
-            answer = world.ask(who, "select count(*) from realtime.messages where extension = 'broadcast' and topic = %s", topic)
+            answer = world.ask(
+                who,
+                "select count(*) from realtime.messages where extension = 'broadcast' and topic = %s",
+                topic,
+            )
         return int(answer[0]["count"])
 
     yield count
@@ -380,7 +401,9 @@ def test_a_topic_is_heard_by_those_it_concerns_and_nobody_else(
     heard = {who for who in cast if listening(who, topic) > 0}
     assert heard == LISTENERS[topic]
     text = topic.format(job_id=world.job_id, ours=world.ours, **world.users)
-    may = {who for who in cast if world.ask(who, "select milepost_private.may_listen(%s) as may", text)[0]["may"]}
+    may = {
+        who for who in cast if world.ask(who, "select milepost_private.may_listen(%s) as may", text)[0]["may"]
+    }
     assert may == LISTENERS[topic]
     assert listening("anonymous", topic) == 0
 
@@ -389,7 +412,9 @@ def test_a_topic_is_heard_by_those_it_concerns_and_nobody_else(
 def test_a_topic_that_is_none_is_heard_by_nobody(world: World, topic: str) -> None:
     text = topic.format(job_id=world.job_id, ours=world.ours, **world.users)
     for who in ("owner", "stranger"):
-        assert world.ask(who, "select coalesce(milepost_private.may_listen(%s), false) as may", text) == [{"may": False}]
+        assert world.ask(who, "select coalesce(milepost_private.may_listen(%s), false) as may", text) == [
+            {"may": False}
+        ]
 
 
 def test_browsers_may_not_send_on_any_topic(world: World) -> None:
@@ -399,6 +424,7 @@ def test_browsers_may_not_send_on_any_topic(world: World) -> None:
             with pytest.raises(InsufficientPrivilege, match="row-level security"):
                 world.ask(
                     who,
-                    "insert into realtime.messages (topic, extension, payload, event, private) values (%s, 'broadcast', '{}', 'job.progress', true)",
+                    "insert into realtime.messages (topic, extension, payload, event, private) "
+                    "values (%s, 'broadcast', '{}', 'job.progress', true)",
                     text,
                 )

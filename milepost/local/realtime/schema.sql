@@ -161,11 +161,3 @@ comment on function realtime_stand_in.keep_partitions(date) is
 revoke all on function realtime_stand_in.keep_partitions(date) from public;
 
 select realtime_stand_in.keep_partitions(current_date);
-
--- The stand-in sees a commit when it is flushed. Where a throw-away cluster commits asynchronously that is up to half a
--- second later; with fsync off, waiting for it costs next to nothing.
-do $$
-begin
-    execute format('alter database %I set synchronous_commit to on', current_database());
-end;
-$$;
