@@ -82,6 +82,11 @@ class Events(Page):
     """Events of one of these types."""
 
 
+class Stream(Query):
+    job: One[Annotated[Text, StringConstraints(max_length=200)]] | None = None
+    """The key or uuid of the only job to hear of."""
+
+
 def query(model: type[Query], request: Request) -> dict[str, Any]:
     """The query's parameters as the database takes them; an empty one is none. Raises `Invalid`."""
     given = {name: values for name in request.args if any(values := request.args.getlist(name))}

@@ -30,6 +30,8 @@ class Operation(NamedTuple):
     security: str = "caller"
     others: Mapping[int, str] = MappingProxyType({})
     """Further answers: their status and meaning."""
+    is_stream: bool = False
+    """The answer is server-sent events."""
 
 
 _CREATED = {201: "The job is new."}
@@ -95,6 +97,14 @@ OPERATIONS = [
         models.Job,
         models.Priority,
         others=_CONFLICT,
+    ),
+    Operation(
+        "get",
+        "/v1/events",
+        "Server-sent events: a snapshot, then every event; resumed by Last-Event-ID",
+        query=addresses.Stream,
+        is_stream=True,
+        others={404: "There is no such job among those you may see."},
     ),
     Operation("get", "/v1/operations/{job}", "The job as a google.longrunning.Operation (AIP-151)"),
     Operation("get", "/health", "Whether the service reaches its database", security="none"),
@@ -197,7 +207,9 @@ def _document() -> bytes:
 def _described(operation: Operation) -> dict[str, Any]:
     success = {
         "description": "Success.",
-        "content": _json(_ref(operation.answer) if operation.answer else _OBJECT),
+        "content": {"text/event-stream": {"schema": {"type": "string"}}}
+        if operation.is_stream
+        else _json(_ref(operation.answer) if operation.answer else _OBJECT),
     }
     described: dict[str, Any] = {
         "operationId": f"{operation.method} {operation.path}",

@@ -10,6 +10,7 @@ Refused
 ├── Invalid           422  JSON, with values that cannot be
 ├── Broken            500  our fault; the reason is in the journal, not in the answer
 ├── Unavailable       503  the database is away; try again
+├── Busy              503  this process has as many streams as it takes
 └── FromDatabase           what the database itself refused, with its own status
 """
 
@@ -113,6 +114,18 @@ class Unavailable(Refused):
             "The database cannot be reached or is too busy at the moment.",
             "Send the same request again after the seconds in Retry-After; repeating is safe.",
             headers={"Retry-After": str(retry_after_s)},
+        )
+
+
+class Busy(Refused):
+    status = 503
+
+    def __init__(self, streams: int) -> None:
+        super().__init__(
+            "too_many_streams",
+            f"Expected at most {streams} streams of events at a time here; there are as many already.",
+            "Come again after the seconds in Retry-After, or ask GET /v1/jobs now and then.",
+            headers={"Retry-After": "10"},
         )
 
 

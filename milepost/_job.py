@@ -395,7 +395,8 @@ def job(
 ) -> Job:
     """A job to be entered as a block: `with milepost.job("nightly-import", items_total=1000) as job: ...`.
 
-    `job` is your own key for it; a job that exists is gone on with, from `job.cursor`. `worker` names the
+    `job` is your own key for it; a job that exists is gone on with, from `job.cursor`; where it has ended, a
+    new run begins, under the key `<job> after <when that ended>`. `kind` is the key unless given. `worker` names the
     lane where several processes share a job (`items_total` is the whole job's, `worker_items_total` this
     lane's). `stages` are names, or `{"name", "items_total", "weight"}`. `url` and `key` default to
     MILEPOST_URL and MILEPOST_KEY; without them, and where the server refuses the key, the loop runs untracked
@@ -404,7 +405,8 @@ def job(
     facts: dict[str, Any] = {
         "items_total": items_total,
         "unit": None if unit is None else _words.name(unit),
-        "kind": None if kind is None else _words.name(kind),
+        # Runs of the same key are runs of the same thing, unless said otherwise.
+        "kind": _words.name(job if kind is None else kind),
         "name": None if name is None else _words.name(name),
         "processing_deadline_ms": processing_deadline_ms,
         "metadata": None if metadata is None else dict(metadata),

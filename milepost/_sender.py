@@ -251,6 +251,9 @@ class Sender:
             return
         try:
             job = self._connected().create_job(greeting)
+            if job.state in _TERMINAL:
+                greeting = self._next_run(greeting, job)
+                job = self._connected().create_job(greeting)
         except (*_PASSING, NotAllowed):
             raise
         except MilepostError as error:
@@ -261,15 +264,19 @@ class Sender:
             self._abandon(lane)
             return
         self._recover()
-        if job.state in _TERMINAL:
-            warn_once(
-                f"job {lane.job}",
-                f"Milepost: {lane.job!r} is not tracked: expected a job that can run, found one that is "
-                f"{job.state}. Retry it, or give each run a key of its own, for example with its date.",
-            )
-            self._abandon(lane)
-            return
+        lane.job = greeting["job"]
         lane.greeted(job.model_dump(), int(self._wall_clock() * 1000))
+
+    def _next_run(self, greeting: Entry, ended: "models.Job") -> Entry:
+        """The body that creates the run after the last one of this key, the same for each of its workers."""
+        base = greeting["job"]
+        runs = self._connected().jobs(kind=ended.kind, limit=50).jobs
+        later = f"{base[:160]} after "
+        last = next((run for run in runs if run.job == base or run.job.startswith(later)), ended)
+        if last.state not in _TERMINAL:
+            return {**greeting, "job": last.job}
+        ended_at = "" if last.finished_at is None else last.finished_at.isoformat(timespec="milliseconds")
+        return {**greeting, "job": f"{base[:160]} after {ended_at}"}
 
     def _connected(self) -> "Client":
         if self._client is None:

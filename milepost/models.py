@@ -31,6 +31,7 @@ MAX_COUNT = 2**63 - 1
 MAX_MS = 10**12  # 31 years; what an interval of the database takes without overflow
 MAX_JSON_BYTES = 16 * 1024
 MAX_JSON_DEPTH = 32
+MAX_ITEM_KEY_BYTES = 1_500
 MAX_ENTRIES = 1_000
 MAX_STAGES = 100
 
@@ -78,6 +79,18 @@ def _check_no_nul(text: str) -> str:
     return text
 
 
+def _check_key_bytes(key: str) -> str:
+    # An index entry of Postgres holds 2,704 bytes; the stage's name and the job's id need theirs.
+    size = len(key.encode("utf-8", "surrogatepass"))
+    if size > MAX_ITEM_KEY_BYTES:
+        raise PydanticCustomError(
+            "key_too_large",
+            "a key of at most {limit} bytes of UTF-8",
+            {"limit": MAX_ITEM_KEY_BYTES, "size": size},
+        )
+    return key
+
+
 def _depth(value: object) -> int:
     """How deep lists and objects are nested; a plain value is 0."""
     # Not recursive: the input may be hostile.
@@ -118,7 +131,9 @@ Percent: TypeAlias = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Weight: TypeAlias = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 Name: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\p{Cc}]+$")]
 ItemKey: TypeAlias = Annotated[
-    str, StringConstraints(min_length=1, max_length=1_000, pattern=r"^[^\p{Cc}]+$")
+    str,
+    StringConstraints(min_length=1, max_length=1_000, pattern=r"^[^\p{Cc}]+$"),
+    AfterValidator(_check_key_bytes),
 ]
 Text: TypeAlias = Annotated[str, StringConstraints(max_length=2_000), AfterValidator(_check_no_nul)]
 ErrorText: TypeAlias = Annotated[str, StringConstraints(max_length=8_000), AfterValidator(_check_no_nul)]

@@ -29,7 +29,9 @@ begin
     v_total := v_settled;
   end if;
   v_percent := case
-    when job.has_stages and (not v_own or v_total is null) then job.stages_percent
+    -- Stages that ended without a total say nothing of what the job's own total leaves open.
+    when job.has_stages and (not v_own or v_total is null) then
+      case when job.stages_percent = 100 and v_total > v_settled then 99.9999 else job.stages_percent end
     else milepost_private.percent(job.items_completed, job.items_skipped, v_total) end;
   return row(v_total, v_settled, v_settled - job.items_skipped, v_total - v_settled, v_percent)::milepost_private.tally;
 end;

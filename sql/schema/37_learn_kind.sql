@@ -31,6 +31,11 @@ begin
   from generate_series(0, 9) as g (tenth)
   left join milepost_private.predictions p on p.job_id = learn_kind.job_id and p.tenth = g.tenth;
 
+  -- GUARD: jobs that were given no kind have nothing in common
+  if v_job.kind = 'default' then
+    return;
+  end if;
+
   -- Runs of a kind that end at the same moment learn one after the other.
   insert into milepost_private.kinds (tenant_id, kind) values (v_job.tenant_id, v_job.kind) on conflict do nothing;
   select * into v_kind from milepost_private.kinds k

@@ -104,23 +104,6 @@ begin
   join milepost.jobs j on j.job_id = n.job_id
   on conflict do nothing;
 
-  -- A cursor commits what the lane's stages had counted when it was said, so what precedes it is recorded first.
-  select array_agg(e) filter (where e.seq <= m.seq), array_agg(e) filter (where m.seq is null or e.seq > m.seq)
-  into v_committed, v_open
-  from unnest(entries) e
-  left join (select c.job_id, c.worker, max(c.seq) as seq from unnest(entries) c where c.names_cursor group by c.job_id, c.worker) m
-    on m.job_id = e.job_id and m.worker = e.worker;
-  perform milepost_private.record_stage_lanes(v_committed);
-  update milepost_private.stage_lanes l set
-    cursor_seq = c.seq,
-    cursor_completed = case when c.commits then l.items_completed else 0 end, cursor_failed = case when c.commits then l.items_failed else 0 end,
-    cursor_skipped = case when c.commits then l.items_skipped else 0 end, cursor_canceled = case when c.commits then l.items_canceled else 0 end,
-    cursor_bytes = case when c.commits then l.bytes_processed else 0 end
-  from (select e.job_id, e.worker, max(e.seq) as seq, (array_agg(e.cursor order by e.seq desc))[1] is not null as commits
-        from unnest(entries) e where e.names_cursor group by e.job_id, e.worker) c
-  where l.job_id = c.job_id and l.worker = c.worker and c.seq > l.cursor_seq;
-  perform milepost_private.record_stage_lanes(v_open);
-
   -- Weights, and states from what the lanes say: failed if one failed, completed once all that spoke of it have.
   update milepost.stages s set
     weight = coalesce(w.weight, s.weight),

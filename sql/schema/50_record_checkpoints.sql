@@ -243,6 +243,9 @@ begin
                or e.names_cursor and exists (select from milepost.stages s where s.job_id = e.job_id)) then
     v_drafts := milepost_private.record_stages(v_entries, v_now) || v_drafts;
   end if;
+  if exists (select from unnest(v_entries) e join milepost.jobs j on j.job_id = e.job_id where e.names_cursor and j.has_stages) then
+    perform milepost_private.commit_stage_counts(v_entries);
+  end if;
 
   -- HISTORY, and from it what a late cursor had counted.
   insert into milepost.checkpoints (tenant_id, job_id, attempt, worker, seq, at, received_at, state, items_total, items_completed,

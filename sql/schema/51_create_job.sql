@@ -22,7 +22,7 @@ begin
     select j.job_id into v_job_id from milepost.jobs j
     where j.tenant_id = v_caller.tenant_id and j.key = create_job.job ->> 'job';
   end if;
-  return jsonb_build_object('created', v_new, 'job', milepost_private.job_json(v_job_id));
+  return jsonb_build_object('created', v_new, 'job', milepost_private.resume_json(v_job_id));
 end;
 $$;
 comment on function milepost.create_job(jsonb, jsonb) is

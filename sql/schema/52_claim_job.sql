@@ -27,7 +27,7 @@ begin
     on conflict on constraint lanes_pkey do update set attempt = excluded.attempt, last_checkpoint_at = excluded.last_checkpoint_at;
     update milepost.jobs j set last_checkpoint_at = v_now where j.job_id = v_job.job_id;
   end if;
-  return milepost_private.job_json(v_job.job_id);
+  return milepost_private.resume_json(v_job.job_id);
 end;
 $$;
 comment on function milepost.claim_job(jsonb, text[], text) is

@@ -4323,11 +4323,14 @@ begin
   where l.locktype = 'advisory' and l.objsubid = 1
     and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())
     and l.classid::bigint >> 16 = milepost_private.stream_lock_base() >> 48;
-  v_horizon := least(v_drawn, coalesce(v_writing, v_drawn));
-  -- GUARD: only where the stream begins
+  -- A lock may name an id that was the last one a while ago, so the horizon can fall; a reader's place never does.
+  v_horizon := greatest(after, least(v_drawn, v_writing));
+  -- GUARD: only where the stream is now
   if after is null then
     return jsonb_build_object('after', v_horizon, 'events', '[]'::jsonb);
   end if;
+  -- Who is far behind catches up in parts, and none of them sorts more than this.
+  v_horizon := least(v_horizon, after + 50000);
   select coalesce(jsonb_agg(e.event order by e.event_id), '[]'), max(e.event_id) filter (where e.place = stream_events."limit")
   into v_events, v_last
   from (

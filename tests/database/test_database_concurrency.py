@@ -34,7 +34,7 @@ def said_by(worker: str, luck: random.Random) -> list[Checkpoint]:
 def at_once(
     new_database: Callable[[], Database], url: str, work: Callable[[Database, int], None], threads: int
 ) -> None:
-    """Runs work(database, n) on a connection of its own in each thread, all together; raises what they raise."""
+    """Runs work(database, n) in each thread on its own connection, all together; raises what they raise."""
     together = threading.Barrier(threads)
 
     def run(n: int) -> None:

@@ -39,7 +39,7 @@ def test_what_an_older_attempt_says_changes_no_row_and_is_answered_stop(
     before = database.everything()
     late = {
         "attempt": 1, "seq": 9, "state": "failed", "message": "late", "cursor": 9, "items_total": 99,
-        "stage": {"name": "load", "items_completed": 1}, 
+        "stage": {"name": "load", "items_completed": 1},
         "items": [{"key": "a", "state": "failed"}], "metadata": {"a": 1},
     }  # fmt: skip
     answer = database.record(tenant, report(9, **late), report(9, attempt=1, worker="unheard"), seconds=9)

@@ -148,6 +148,27 @@ def test_a_stage_that_runs_without_a_total_leaves_the_percent_unknown(
     assert database.shown(tenant)["percent_complete"] is None
 
 
+def test_stages_that_end_without_a_total_do_not_make_100_percent_of_a_job_that_has_one(
+    database: Database, tenant: str
+) -> None:
+    database.record(tenant, {"job": "job", "items_total": 5, "stage": {"name": "load"}})
+    assert database.shown(tenant)["percent_complete"] is None
+    database.record(tenant, {"job": "job", "state": "completed"})
+    shown = database.shown(tenant)
+    assert (shown["items_pending"], shown["percent_complete"]) == (5, 99.9999)
+
+
+def test_a_jobs_bytes_are_its_stages_until_a_lane_reports_some_of_its_own(
+    database: Database, tenant: str
+) -> None:
+    database.record(tenant, {"job": "job", "stage": {"name": "load", "bytes_processed": 100}})
+    assert database.job(tenant)["bytes_processed"] == 100
+    database.record(tenant, {"job": "job", "bytes_processed": 70})
+    assert database.job(tenant)["bytes_processed"] == 70
+    database.record(tenant, {"job": "job", "bytes_processed": 80})
+    assert database.job(tenant)["bytes_processed"] == 80
+
+
 def test_items_are_counted_where_nobody_reports_counts(database: Database, tenant: str) -> None:
     def file(key: str, state: str) -> dict[str, Any]:
         return {"job": "job", "items": [{"key": key, "state": state}]}

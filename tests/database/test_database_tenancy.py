@@ -73,7 +73,7 @@ def world(new_database: Callable[[], Database]) -> World:
                         "items_total": 10, "items_completed": 3 * second,
                         "state": "completed" if second == 2 and "done" in key else None,
                         "stage": {"name": f"{word} stage", "items_completed": second, "items_total": 9},
-                        "items": [{"key": f"{word} file", "state": "failed", "error": word, "payload": {"w": word}}],
+                        "items": [{"key": f"{word} file", "state": "failed", "error": word, "payload": {}}],
                     },
                     seconds=second,
                 )  # fmt: skip
@@ -87,7 +87,7 @@ def relations(database: Database, schema: str) -> list[str]:
     )]  # fmt: skip
 
 
-def functions(database: Database, *, for_users: bool) -> dict[str, list[dict[str, Any]]]:
+def functions(database: Database, *, for_users: bool) -> dict[str, list[str]]:
     """Names and needed arguments of the functions of milepost that users may, or may not, call."""
     rows = database.rows(
         "select p.proname, coalesce(p.proargnames[1:p.pronargs - p.pronargdefaults], '{}') as needed "

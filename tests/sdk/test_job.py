@@ -243,17 +243,6 @@ def test_an_absent_server_holds_nobody_up_and_hears_all_of_it_later(
     assert len(caplog.records) == 1
 
 
-def test_a_job_that_has_ended_is_not_tracked_and_says_so(
-    server: Server, caplog: pytest.LogCaptureFixture
-) -> None:
-    with milepost.job("import") as job:
-        job.advance()
-    with milepost.job("import") as job:
-        job.advance()
-    assert server.job("import").total("items_completed") == 1
-    assert "expected a job that can run, found one that is completed" in caplog.text
-
-
 def test_a_job_that_is_refused_is_not_tracked_and_says_why(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:

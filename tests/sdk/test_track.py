@@ -12,7 +12,7 @@ def test_it_yields_everything_and_completes(server: Server) -> None:
     assert list(milepost.track(["a", "b", "c"], job="import", unit="rows")) == ["a", "b", "c"]
     said = server.job("import")
     assert (said.state, said.total("items_completed")) == ("completed", 3)
-    assert said.fields == {"job": "import", "items_total": 3, "unit": "rows"}
+    assert said.fields == {"job": "import", "kind": "import", "items_total": 3, "unit": "rows"}
 
 
 def test_an_unknown_total_becomes_known_at_the_end(server: Server) -> None:
