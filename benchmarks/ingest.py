@@ -9,8 +9,10 @@ distinct jobs a batch, one connection, side by side in one run.
 
 import random
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import psycopg
@@ -76,7 +78,7 @@ def seconds_each(send: Callable[[list[tuple[int, int]]], None], load: Load, size
 
 def main() -> None:
     random.seed(7)
-    with running() as stack, psycopg.connect(stack.database_url, autocommit=True) as database:
+    with tempfile.TemporaryDirectory() as data, running(data=Path(data)) as stack, psycopg.connect(stack.database_url, autocommit=True) as database:
         database.execute("""
             create schema bench;
             create table bench.jobs (id int primary key, done bigint, updated_at timestamptz) with (fillfactor = 60);

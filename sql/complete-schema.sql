@@ -2206,7 +2206,9 @@ begin
     v_total := v_settled;
   end if;
   v_percent := case
-    when job.has_stages and (not v_own or v_total is null) then job.stages_percent
+    -- Stages that ended without a total say nothing of what the job's own total leaves open.
+    when job.has_stages and (not v_own or v_total is null) then
+      case when job.stages_percent = 100 and v_total > v_settled then 99.9999 else job.stages_percent end
     else milepost_private.percent(job.items_completed, job.items_skipped, v_total) end;
   return row(v_total, v_settled, v_settled - job.items_skipped, v_total - v_settled, v_percent)::milepost_private.tally;
 end;
@@ -2526,6 +2528,11 @@ begin
   select array_agg(p.active_s order by g.tenth), array_agg(p.remaining_s order by g.tenth) into v_reached, v_predicted
   from generate_series(0, 9) as g (tenth)
   left join milepost_private.predictions p on p.job_id = learn_kind.job_id and p.tenth = g.tenth;
+
+  -- GUARD: jobs that were given no kind have nothing in common
+  if v_job.kind = 'default' then
+    return;
+  end if;
 
   -- Runs of a kind that end at the same moment learn one after the other.
   insert into milepost_private.kinds (tenant_id, kind) values (v_job.tenant_id, v_job.kind) on conflict do nothing;
@@ -3152,14 +3159,7 @@ begin
   left join (select c.job_id, c.worker, max(c.seq) as seq from unnest(entries) c where c.names_cursor group by c.job_id, c.worker) m
     on m.job_id = e.job_id and m.worker = e.worker;
   perform milepost_private.record_stage_lanes(v_committed);
-  update milepost_private.stage_lanes l set
-    cursor_seq = c.seq,
-    cursor_completed = case when c.commits then l.items_completed else 0 end, cursor_failed = case when c.commits then l.items_failed else 0 end,
-    cursor_skipped = case when c.commits then l.items_skipped else 0 end, cursor_canceled = case when c.commits then l.items_canceled else 0 end,
-    cursor_bytes = case when c.commits then l.bytes_processed else 0 end
-  from (select e.job_id, e.worker, max(e.seq) as seq, (array_agg(e.cursor order by e.seq desc))[1] is not null as commits
-        from unnest(entries) e where e.names_cursor group by e.job_id, e.worker) c
-  where l.job_id = c.job_id and l.worker = c.worker and c.seq > l.cursor_seq;
+  perform milepost_private.commit_stage_counts(v_committed);
   perform milepost_private.record_stage_lanes(v_open);
 
   -- Weights, and states from what the lanes say: failed if one failed, completed once all that spoke of it have.
@@ -3209,6 +3209,33 @@ comment on function milepost_private.record_stages(milepost_private.entry[], tim
 'Records what checkpoints say of stages, sums the jobs anew and returns the stage.changed events.';
 revoke execute on function milepost_private.record_stages(milepost_private.entry[], timestamptz) from public, anon, authenticated;
 grant execute on function milepost_private.record_stages(milepost_private.entry[], timestamptz) to service_role;
+
+-- ==== sql/schema/47_commit_stage_counts.sql
+
+-- commit_stage_counts: a cursor commits what the lane's stages had counted when it was said.
+create or replace function milepost_private.commit_stage_counts(entries milepost_private.entry[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  update milepost_private.stage_lanes l set
+    cursor_seq = c.seq,
+    -- A cursor that was said to be null commits nothing: work would begin anew.
+    cursor_completed = case when c.commits then l.items_completed else 0 end, cursor_failed = case when c.commits then l.items_failed else 0 end,
+    cursor_skipped = case when c.commits then l.items_skipped else 0 end, cursor_canceled = case when c.commits then l.items_canceled else 0 end,
+    cursor_bytes = case when c.commits then l.bytes_processed else 0 end
+  from (select e.job_id, e.worker, max(e.seq) as seq, (array_agg(e.cursor order by e.seq desc))[1] is not null as commits
+        from unnest(entries) e where e.names_cursor group by e.job_id, e.worker) c
+  -- What the lane has said of the stage since is not in this cursor.
+  where l.job_id = c.job_id and l.worker = c.worker and c.seq > l.cursor_seq and l.seq <= c.seq;
+end;
+$$;
+comment on function milepost_private.commit_stage_counts(milepost_private.entry[]) is
+'Keeps, for each lane that says a cursor, its stages'' counts as they are at it.';
+revoke execute on function milepost_private.commit_stage_counts(milepost_private.entry[]) from public, anon, authenticated;
+grant execute on function milepost_private.commit_stage_counts(milepost_private.entry[]) to service_role;
 
 -- ==== sql/schema/47_record_items.sql
 
@@ -3499,12 +3526,14 @@ returns jsonb
 language plpgsql
 volatile
 set search_path = ''
+set plan_cache_mode = 'force_generic_plan'  -- planning these statements anew takes longer than running them
 as $$
 declare
   v_caller  milepost_private.caller := milepost_private.resolve_caller($1 -> 'caller', array['worker', 'operator']);
   v_now     timestamptz;
   v_all     milepost_private.entry[];
   v_entries milepost_private.entry[];
+  v_missing text[];
   v_jobs    uuid[];
   v_settle  uuid[];
   v_sum     uuid[];
@@ -3518,16 +3547,20 @@ declare
 begin
   -- JOBS: the missing ones are made in the order of their keys, then all are locked in the order of their ids, so that
   -- requests cannot deadlock.
-  perform milepost_private.add_job(v_caller.tenant_id, c.e - 'items_total',
-                                   coalesce(($1 ->> 'received_at')::timestamptz, clock_timestamp()))
-  from (
-    select distinct on (t.e ->> 'job') t.e
-    from jsonb_array_elements($1 -> 'checkpoints') with ordinality as t (e, n)
-    where coalesce((t.e ->> 'attempt')::bigint, 1) = 1
-      and not pg_input_is_valid(t.e ->> 'job', 'uuid')
-      and not exists (select from milepost.jobs j where j.tenant_id = v_caller.tenant_id and j.key = t.e ->> 'job')
-    order by t.e ->> 'job', t.n
-  ) c;
+  select array_agg(d.job) into v_missing
+  from (select distinct t.e ->> 'job' as job from jsonb_array_elements($1 -> 'checkpoints') as t (e)) d
+  where not pg_input_is_valid(d.job, 'uuid')
+    and not exists (select from milepost.jobs j where j.tenant_id = v_caller.tenant_id and j.key = d.job);
+  if v_missing is not null then
+    perform milepost_private.add_job(v_caller.tenant_id, c.e - 'items_total',
+                                     coalesce(($1 ->> 'received_at')::timestamptz, clock_timestamp()))
+    from (
+      select distinct on (t.e ->> 'job') t.e
+      from jsonb_array_elements($1 -> 'checkpoints') with ordinality as t (e, n)
+      where t.e ->> 'job' = any (v_missing) and coalesce((t.e ->> 'attempt')::bigint, 1) = 1
+      order by t.e ->> 'job', t.n
+    ) c;
+  end if;
 
   select array_agg(l.job_id order by l.job_id) into v_jobs
   from (
@@ -3730,10 +3763,12 @@ begin
   if exists (select from unnest(v_entries) e where e.items is not null) then
     v_drafts := milepost_private.record_items(v_entries, v_now);
   end if;
-  -- A cursor commits the counts of stages that its own checkpoint does not name, too.
-  if exists (select from unnest(v_entries) e where e.stages is not null or e.items is not null
-               or e.names_cursor and exists (select from milepost.stages s where s.job_id = e.job_id)) then
+  if exists (select from unnest(v_entries) e where e.stages is not null or e.items is not null) then
     v_drafts := milepost_private.record_stages(v_entries, v_now) || v_drafts;
+  end if;
+  -- A cursor commits the counts of stages that no checkpoint of this request names, too.
+  if exists (select from unnest(v_entries) e join milepost.jobs j on j.job_id = e.job_id where e.names_cursor and j.has_stages) then
+    perform milepost_private.commit_stage_counts(v_entries);
   end if;
 
   -- HISTORY, and from it what a late cursor had counted.
@@ -3866,7 +3901,7 @@ begin
     select j.job_id into v_job_id from milepost.jobs j
     where j.tenant_id = v_caller.tenant_id and j.key = create_job.job ->> 'job';
   end if;
-  return jsonb_build_object('created', v_new, 'job', milepost_private.job_json(v_job_id));
+  return jsonb_build_object('created', v_new, 'job', milepost_private.resume_json(v_job_id));
 end;
 $$;
 comment on function milepost.create_job(jsonb, jsonb) is
@@ -3905,7 +3940,7 @@ begin
     on conflict on constraint lanes_pkey do update set attempt = excluded.attempt, last_checkpoint_at = excluded.last_checkpoint_at;
     update milepost.jobs j set last_checkpoint_at = v_now where j.job_id = v_job.job_id;
   end if;
-  return milepost_private.job_json(v_job.job_id);
+  return milepost_private.resume_json(v_job.job_id);
 end;
 $$;
 comment on function milepost.claim_job(jsonb, text[], text) is
@@ -4652,6 +4687,33 @@ comment on column milepost.message_budget.projected_per_month is 'Thirty days li
 comment on column milepost.message_budget.pro_plan_usd_per_month is 'What that costs over the Pro plan''s 5 million, at 2.50 USD a million, before receivers.';
 revoke all on milepost.message_budget from public, anon, authenticated;
 grant select on milepost.message_budget to authenticated, service_role;
+
+-- ==== sql/schema/69_resume_json.sql
+
+-- resume_json: a job as create and claim answer it: each lane with its counts at its last cursor, from which a worker counts on.
+create or replace function milepost_private.resume_json(job_id uuid)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return milepost_private.job_json(resume_json.job_id) || jsonb_build_object('workers', (
+    select coalesce(jsonb_agg(milepost_private.lane_json(l) || jsonb_build_object(
+        'items_completed', l.cursor_completed, 'items_failed', l.cursor_failed, 'items_skipped', l.cursor_skipped,
+        'items_canceled', l.cursor_canceled, 'bytes_processed', l.cursor_bytes,
+        'stages', (select coalesce(jsonb_agg(jsonb_build_object('name', s.stage, 'items_completed', s.cursor_completed,
+            'items_failed', s.cursor_failed, 'items_skipped', s.cursor_skipped, 'items_canceled', s.cursor_canceled,
+            'bytes_processed', s.cursor_bytes) order by s.stage), '[]')
+          from milepost_private.stage_lanes s where s.job_id = l.job_id and s.worker = l.worker)
+      ) order by l.worker), '[]')
+    from milepost.lanes l where l.job_id = resume_json.job_id));
+end;
+$$;
+comment on function milepost_private.resume_json(uuid) is
+'A job with its lanes'' counts, and their stages'' counts, at their last cursors.';
+revoke execute on function milepost_private.resume_json(uuid) from public, anon, authenticated;
+grant execute on function milepost_private.resume_json(uuid) to service_role;
 
 -- ==== sql/schema/70_get_job_progress.sql
 

@@ -104,6 +104,16 @@ begin
   join milepost.jobs j on j.job_id = n.job_id
   on conflict do nothing;
 
+  -- A cursor commits what the lane's stages had counted when it was said, so what precedes it is recorded first.
+  select array_agg(e) filter (where e.seq <= m.seq), array_agg(e) filter (where m.seq is null or e.seq > m.seq)
+  into v_committed, v_open
+  from unnest(entries) e
+  left join (select c.job_id, c.worker, max(c.seq) as seq from unnest(entries) c where c.names_cursor group by c.job_id, c.worker) m
+    on m.job_id = e.job_id and m.worker = e.worker;
+  perform milepost_private.record_stage_lanes(v_committed);
+  perform milepost_private.commit_stage_counts(v_committed);
+  perform milepost_private.record_stage_lanes(v_open);
+
   -- Weights, and states from what the lanes say: failed if one failed, completed once all that spoke of it have.
   update milepost.stages s set
     weight = coalesce(w.weight, s.weight),

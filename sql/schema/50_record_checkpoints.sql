@@ -7,12 +7,14 @@ returns jsonb
 language plpgsql
 volatile
 set search_path = ''
+set plan_cache_mode = 'force_generic_plan'  -- planning these statements anew takes longer than running them
 as $$
 declare
   v_caller  milepost_private.caller := milepost_private.resolve_caller($1 -> 'caller', array['worker', 'operator']);
   v_now     timestamptz;
   v_all     milepost_private.entry[];
   v_entries milepost_private.entry[];
+  v_missing text[];
   v_jobs    uuid[];
   v_settle  uuid[];
   v_sum     uuid[];
@@ -26,16 +28,20 @@ declare
 begin
   -- JOBS: the missing ones are made in the order of their keys, then all are locked in the order of their ids, so that
   -- requests cannot deadlock.
-  perform milepost_private.add_job(v_caller.tenant_id, c.e - 'items_total',
-                                   coalesce(($1 ->> 'received_at')::timestamptz, clock_timestamp()))
-  from (
-    select distinct on (t.e ->> 'job') t.e
-    from jsonb_array_elements($1 -> 'checkpoints') with ordinality as t (e, n)
-    where coalesce((t.e ->> 'attempt')::bigint, 1) = 1
-      and not pg_input_is_valid(t.e ->> 'job', 'uuid')
-      and not exists (select from milepost.jobs j where j.tenant_id = v_caller.tenant_id and j.key = t.e ->> 'job')
-    order by t.e ->> 'job', t.n
-  ) c;
+  select array_agg(d.job) into v_missing
+  from (select distinct t.e ->> 'job' as job from jsonb_array_elements($1 -> 'checkpoints') as t (e)) d
+  where not pg_input_is_valid(d.job, 'uuid')
+    and not exists (select from milepost.jobs j where j.tenant_id = v_caller.tenant_id and j.key = d.job);
+  if v_missing is not null then
+    perform milepost_private.add_job(v_caller.tenant_id, c.e - 'items_total',
+                                     coalesce(($1 ->> 'received_at')::timestamptz, clock_timestamp()))
+    from (
+      select distinct on (t.e ->> 'job') t.e
+      from jsonb_array_elements($1 -> 'checkpoints') with ordinality as t (e, n)
+      where t.e ->> 'job' = any (v_missing) and coalesce((t.e ->> 'attempt')::bigint, 1) = 1
+      order by t.e ->> 'job', t.n
+    ) c;
+  end if;
 
   select array_agg(l.job_id order by l.job_id) into v_jobs
   from (
@@ -238,11 +244,10 @@ begin
   if exists (select from unnest(v_entries) e where e.items is not null) then
     v_drafts := milepost_private.record_items(v_entries, v_now);
   end if;
-  -- A cursor commits the counts of stages that its own checkpoint does not name, too.
-  if exists (select from unnest(v_entries) e where e.stages is not null or e.items is not null
-               or e.names_cursor and exists (select from milepost.stages s where s.job_id = e.job_id)) then
+  if exists (select from unnest(v_entries) e where e.stages is not null or e.items is not null) then
     v_drafts := milepost_private.record_stages(v_entries, v_now) || v_drafts;
   end if;
+  -- A cursor commits the counts of stages that no checkpoint of this request names, too.
   if exists (select from unnest(v_entries) e join milepost.jobs j on j.job_id = e.job_id where e.names_cursor and j.has_stages) then
     perform milepost_private.commit_stage_counts(v_entries);
   end if;
