@@ -1,7 +1,8 @@
 """GET /v1/events: server-sent events: a snapshot first, then every event in order, resumed by Last-Event-ID.
 
-Whatever the number of listeners, a process reads new events once each interval, for all of them (`Hub`). An id
-on the wire is `<event_id>-<unix second>`: the second tells whether what followed is still within a day's reach.
+Whatever the number of listeners, a process reads new events once each interval, for all of them (`Hub`). An
+id on the wire is `<event_id>-<unix second>`: the second tells whether what followed is still within a day's
+reach.
 """
 
 import json
@@ -222,7 +223,8 @@ def lines_of(
     clock: Callable[[], float] = time.monotonic,
     wall_clock: Callable[[], float] = time.time,
 ) -> Iterator[str]:
-    """The stream's text: the snapshot `jobs`, or else what was missed after the id `resumed`; then what comes in.
+    """The stream's text: the snapshot `jobs`, or else what was missed after the id `resumed`; then what
+    comes in.
 
     It ends after `lifetime_s`, or where the listener was cut.
     """

@@ -1,17 +1,18 @@
-"""Follows jobs live without ever ending up with a wrong picture. public/milepost.js does the same in the same steps.
+"""Follows jobs live without ever ending up with a wrong picture. public/milepost.js does the same in the
+same steps.
 
-The rule: what the database says is the truth, a message is a hint. A transport joins, waits until messages really
-flow, and only then the snapshot is read. Each event of a job raises its `version` by one: an older message is
-ignored, the next one is applied, a jump means that something was missed and the job is read again. What is lost
-with nothing after it is found by a slow regular read. Where no stream can be had the job is polled, while the
-better transports keep trying.
+The rule: what the database says is the truth, a message is a hint. A transport joins, waits until messages
+really flow, and only then the snapshot is read. Each event of a job raises its `version` by one: an older
+message is ignored, the next one is applied, a jump means that something was missed and the job is read
+again. What is lost with nothing after it is found by a slow regular read. Where no stream can be had the job
+is polled, while the better transports keep trying.
 
 Time is the event loop's: a loop with a clock of its own makes all of this run in no time.
 """
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -53,8 +54,8 @@ class Row:
 class Heard(NamedTuple):
     """What a message meant.
 
-    `is_new`: it had not been heard or read before. `changed`: the row is different now. `is_whole`: nothing is
-    missing from the row, neither an event before this one nor a field that it does not carry.
+    `is_new`: it had not been heard or read before. `changed`: the row is different now. `is_whole`: nothing
+    is missing from the row, neither an event before this one nor a field that it does not carry.
     """
 
     is_new: bool
@@ -69,7 +70,10 @@ class Picture:
         self.rows: dict[str, Row] = {}
 
     def read(self, job: Json) -> bool:
-        """Takes a row that was read; returns whether the picture changed. A row is never older than its version."""
+        """Takes a row that was read; returns whether the picture changed.
+
+        A row is never older than its version.
+        """
         row = self.rows.get(job["job_id"])
         if row is not None and job["version"] < row.version:
             return False
@@ -142,10 +146,9 @@ class OneJob:
         self._reads, self._job, self._show = reads, job, show
         self._picture = Picture()
 
-    @property
-    def job_id(self) -> str:
-        """Its uuid, after the first read."""
-        return self._job
+    async def topics(self) -> list[str]:
+        """Where Realtime speaks of it; right after the first read, which finds its uuid."""
+        return [f"job:{self._job}"]
 
     async def read(self, is_regular: bool) -> bool:
         job = await self._reads.job(self._job)
@@ -166,7 +169,10 @@ class OneJob:
 
 
 class AllJobs:
-    """Every active job that the caller may see, and what becomes of it. Pictures are as GET /v1/jobs lists them."""
+    """Every active job that the caller may see, and what becomes of it.
+
+    Each picture is as GET /v1/jobs lists it.
+    """
 
     def __init__(self, reads: Reads, show: Callable[[Json], None]) -> None:
         self._reads, self._show = reads, show
@@ -181,7 +187,7 @@ class AllJobs:
                 active = await self._reads.active_jobs()
                 listed = {job["job_id"] for job in active}
                 self._put(active)
-                ids = (ids | {id for id, row in self._picture.rows.items() if row.job["state"] not in TERMINAL}) - listed
+                ids = (ids | self._active()) - listed
             await self._read_singly(ids)
         except BaseException:
             self._holes |= ids
@@ -213,11 +219,14 @@ class AllJobs:
             if self._picture.read(job):
                 self._show(job)
 
+    def _active(self) -> set[str]:
+        return {id for id, row in self._picture.rows.items() if row.job["state"] not in TERMINAL}
+
     def _forget_the_ended(self) -> None:
         # A whole round later no message of theirs is on its way any more.
         for id in self._ended:
             self._picture.rows.pop(id, None)
-        self._ended = {id for id, row in self._picture.rows.items() if row.job["state"] in TERMINAL}
+        self._ended = self._picture.rows.keys() - self._active()
 
     def hear(self, event: Json) -> float | None:
         id = event["job_id"]
@@ -286,8 +295,8 @@ class _Rung:
 class Status:
     """How following goes.
 
-    `state`: connecting, live, polling or unreachable (reads fail and nothing flows). `via`: the transport's name.
-    `reason`: why it is not the best transport, or what makes reads fail.
+    `state`: connecting, live, polling or unreachable (reads fail and nothing flows). `via`: the transport's
+    name. `reason`: why it is not the best transport, or what makes reads fail.
     """
 
     state: str
@@ -391,7 +400,7 @@ class Follow:
     async def _hold(self, rung: _Rung) -> None:
         while True:
             patience = self._loop.call_later(PATIENCE_S, self._open, rung.index + 1)
-            sink = _RungSink(self, rung, patience)
+            sink = _RungSink(self, rung, asyncio.current_task(), patience)
             try:
                 await rung.transport.run(sink)
                 rung.reason = "it ended"
@@ -452,11 +461,12 @@ class _RungSink:
 
     follow: Follow
     rung: _Rung
+    task: asyncio.Task[None] | None
     patience: asyncio.TimerHandle
     is_over: bool = False
 
     def _counts(self) -> bool:
-        return not self.is_over and self.rung.task is not None and not self.rung.task.cancelling()
+        return not self.is_over and self.rung.task is self.task
 
     def up(self) -> None:
         if self._counts():

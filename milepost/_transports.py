@@ -7,11 +7,11 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, get_args
 
 import httpx
 
-from milepost._client import error_of, job_path
+from milepost._client import _path, error_of
 from milepost._follow import TERMINAL, Json, Sink
 from milepost.errors import NotAllowed, TransportError
 from milepost.models import JobState
@@ -41,11 +41,11 @@ def expires_at(token: str) -> float | None:
 
 
 class Credential:
-    """The key or token that requests carry. A callable is asked for another one before the last one expires."""
+    """The key or token that requests carry. A callable is asked for another one before the last one
+    expires.
+    """
 
-    def __init__(
-        self, given: str | Callable[[], str], wall_clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, given: str | Callable[[], str], wall_clock: Callable[[], float] = time.time) -> None:
         self._given, self._wall_clock = given, wall_clock
         self._token: str | None = None
 
@@ -81,7 +81,8 @@ class Message(NamedTuple):
 
 async def messages(chunks: AsyncIterator[bytes]) -> AsyncIterator[Message]:
     """Server-sent events from their bytes. One without data still moves the id."""
-    rest, fields = b"", dict[str, str]()
+    rest = b""
+    fields: dict[str, str] = {}
     async for chunk in chunks:
         # By line feeds only: a text may have the line breaks of Unicode in it.
         *lines, rest = (rest + chunk).split(b"\n")
@@ -111,17 +112,20 @@ class Api:
             transport=transport,
         )
 
-    async def close(self) -> None:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
         await self._http.aclose()
 
     async def job(self, job: str) -> Json:
-        answer = await self._get(job_path(job))
+        answer = await self._get(_path(job))
         if not isinstance(answer, dict) or not {"job_id", "version", "state"} <= answer.keys():
             raise self._not_ours()
         return answer
 
     async def active_jobs(self) -> list[Json]:
-        states = ",".join(state for state in JobState.__args__ if state not in TERMINAL)
+        states = ",".join(state for state in get_args(JobState) if state not in TERMINAL)
         jobs: list[Json] = []
         after: str | None = None
         while True:
@@ -164,11 +168,11 @@ class Api:
                 ) from error
 
     def _not_ours(self) -> TransportError:
-        return TransportError(f"{self._url} gave an answer that is none of Milepost's.", "Check MILEPOST_URL.")
+        return TransportError(
+            f"{self._url} gave an answer that is none of Milepost's.", "Check MILEPOST_URL."
+        )
 
-    async def events(
-        self, job: str | None, last_id: str | None, take: Callable[[Message], None]
-    ) -> None:
+    async def events(self, job: str | None, last_id: str | None, take: Callable[[Message], None]) -> None:
         """One GET /v1/events, from where `last_id` was; returns when the server has ended it."""
 
         async def ask(headers: dict[str, str]) -> None:
@@ -195,7 +199,7 @@ class ServerSentEvents:
 
     name = "events"
 
-    def __init__(self, api: Api, job: Callable[[], str | None]) -> None:
+    def __init__(self, api: Api, job: str | None) -> None:
         self._api, self._job = api, job
 
     async def run(self, sink: Sink) -> None:
@@ -216,28 +220,52 @@ class ServerSentEvents:
                 sink.message(body)
 
         while True:
-            await self._api.events(self._job(), last_id, take)
+            await self._api.events(self._job, last_id, take)
             await asyncio.sleep(1)
+
+
+class Project(NamedTuple):
+    """The Supabase project behind the API, and who asks it."""
+
+    url: str
+    apikey: str
+    credential: Credential
+
+    async def tenant_topics(self) -> list[str]:
+        """Where Realtime speaks of the user's tenants. Raises TransportError where there is none."""
+        headers = {
+            "apikey": self.apikey,
+            "Authorization": f"Bearer {await self.credential.token()}",
+            "Content-Profile": "milepost",
+        }
+        async with httpx.AsyncClient(timeout=TIMEOUT_S) as http:
+            response = await http.post(f"{self.url}/rest/v1/rpc/list_tenants", json={}, headers=headers)
+        if not response.is_success:
+            raise error_of(response)
+        topics = [f"tenant:{tenant['tenant_id']}" for tenant in response.json()]
+        if not topics:
+            raise TransportError("The user belongs to no tenant.", "Add one: milepost members add.")
+        return topics
 
 
 class Realtime:
     """Private channels of Supabase Realtime.
 
-    It is up when the server says that broadcasts from the database flow; a server that never says so is trusted
-    after a while.
+    It is up when the server says that broadcasts from the database flow; a server that never says so is
+    trusted after a while.
     """
 
     name = "realtime"
 
-    def __init__(
-        self, url: str, apikey: str, credential: Credential, topics: Callable[[], Awaitable[list[str]]]
-    ) -> None:
-        self._url, self._apikey, self._credential, self._topics = url, apikey, credential, topics
+    def __init__(self, project: Project, topics: Callable[[], Awaitable[list[str]]]) -> None:
+        self._project, self._credential, self._topics = project, project.credential, topics
 
     async def run(self, sink: Sink) -> None:
         from realtime import AsyncRealtimeClient
 
-        client = AsyncRealtimeClient(f"{self._url}/realtime/v1", self._apikey, auto_reconnect=False)
+        client = AsyncRealtimeClient(
+            f"{self._project.url}/realtime/v1", self._project.apikey, auto_reconnect=False
+        )
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[None] = loop.create_future()
         timers: list[asyncio.TimerHandle] = []
@@ -281,8 +309,8 @@ class Realtime:
         finally:
             for timer in timers:
                 timer.cancel()
-            # Nobody is left to hear why it ended as well.
-            ended.cancel() if not ended.done() else ended.exception()
+            if not ended.cancel():
+                ended.exception()  # heard: it was raised, or something else has ended this before
             with suppress(Exception):
                 async with asyncio.timeout(CLOSE_S):
                     await client.close()
@@ -296,20 +324,3 @@ class Realtime:
             if done:
                 return ended.result()
             await client.set_auth(await self._credential.token())
-
-
-async def tenant_topics(url: str, apikey: str, credential: Credential) -> list[str]:
-    """The topics of the user's tenants. Raises TransportError where there is none."""
-    headers = {
-        "apikey": apikey,
-        "Authorization": f"Bearer {await credential.token()}",
-        "Content-Profile": "milepost",
-    }
-    async with httpx.AsyncClient(timeout=TIMEOUT_S) as http:
-        response = await http.post(f"{url}/rest/v1/rpc/list_tenants", json={}, headers=headers)
-    if not response.is_success:
-        raise error_of(response)
-    topics = [f"tenant:{tenant['tenant_id']}" for tenant in response.json()]
-    if not topics:
-        raise TransportError("The user belongs to no tenant.", "Add one: milepost members add.")
-    return topics

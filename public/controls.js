@@ -33,18 +33,17 @@ export function allowed(verb, job) {
 }
 
 /**
- * The buttons of one job.
+ * The buttons of one job, once it is known.
  *
  * @param {(verb: string) => Promise<void>} act asks it of the job; rejects with what the database refused
- * @param {(sentence: string) => void} say tells how it went
  */
-export function controls(act, say) {
+export function controls(act) {
   let job = null;
   let asked = null; // the verb that is on its way
   const problem = el("p", { class: "problem", role: "alert", hidden: true });
 
   const buttons = Object.entries(VERBS).map(([verb, { label, ask }]) => {
-    const button = el("button", { type: "button", "data-verb": verb, on: { click: press } }, label);
+    const button = el("button", { type: "button", "data-verb": verb, hidden: true, on: { click: press } }, label);
     async function press() {
       if (asked || !job) return;
       if (ask && !(await confirmed(ask(job)))) return;

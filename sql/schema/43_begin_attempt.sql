@@ -50,7 +50,8 @@ begin
     rhythm = milepost_private.rhythm_step(p.rhythm, milepost_private.active_clock(p.active_s, p.active_at, p.running, begin_attempt.at),
                                           f.work_done + j.items_skipped, 'retry'),
     pace = milepost_private.pace_step(p.pace, milepost_private.active_clock(p.active_s, p.active_at, p.running, begin_attempt.at),
-                                      f.work_done, f.items_pending)
+                                      f.work_done, f.items_pending),
+    settled = f.work_done + j.items_skipped
   from milepost.jobs j,
   lateral milepost_private.figures(j, null, null, begin_attempt.at) f
   where j.job_id = begin_attempt.job_id and p.job_id = j.job_id and p.pace is not null;

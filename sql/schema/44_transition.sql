@@ -18,6 +18,7 @@ declare
   v_allowed text;
   v_drafts  milepost_private.event_draft[];
   v_fields  jsonb;
+  v_load    int;
 begin
   select * into v_job from milepost.jobs j where j.job_id = transition.job_id for no key update;
   v_prior := v_job.state;
@@ -74,11 +75,12 @@ begin
        from milepost.jobs j where j.job_id = p.job_id), 'resume')
     where p.job_id = transition.job_id and p.rhythm is not null;
   end if;
-  if (v_prior in ('running', 'completing', 'pausing', 'canceling')) <> (new_state in ('running', 'completing', 'pausing', 'canceling')) then
+  v_load := (new_state in ('running', 'completing', 'pausing', 'canceling'))::int - (v_prior in ('running', 'completing', 'pausing', 'canceling'))::int;
+  -- Also by 0 before a kind learns: whoever locks a kind's row holds its tenant's first, so that requests cannot deadlock.
+  if v_load <> 0 or new_state = 'completed' then
     insert into milepost_private.tenant_loads as t (tenant_id, jobs_at_work)
-    values (v_job.tenant_id, 1)
-    on conflict on constraint tenant_loads_pkey do update set
-      jobs_at_work = greatest(t.jobs_at_work + case when transition.new_state in ('running', 'completing', 'pausing', 'canceling') then 1 else -1 end, 0);
+    values (v_job.tenant_id, greatest(v_load, 0))
+    on conflict on constraint tenant_loads_pkey do update set jobs_at_work = greatest(t.jobs_at_work + v_load, 0);
   end if;
   if new_state = 'completed' then
     perform milepost_private.learn_kind(transition.job_id);

@@ -6,7 +6,7 @@ create table if not exists milepost_private.sweeps (
   constraint sweeps_pkey primary key (only_row),
   constraint there_is_one_row check (only_row)
 );
-comment on table milepost_private.sweeps is 'When the last sweep ran; until when nobody is reset for missing contact, because Milepost itself was not reached.';
+comment on table milepost_private.sweeps is 'When the last sweep ran; until when nobody is reset for missing contact, because Milepost itself was away or not reached.';
 alter table milepost_private.sweeps enable row level security;
 drop policy if exists "the sweep's clock is no secret" on milepost_private.sweeps;
 create policy "the sweep's clock is no secret" on milepost_private.sweeps for select to authenticated using (only_row);
@@ -43,7 +43,7 @@ as $$
   left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
   cross join lateral milepost_private.liveness_of(j, p, k, stuck_jobs.at) v
   cross join lateral (select extract(epoch from stuck_jobs.at - coalesce(j.last_checkpoint_at, j.attempt_started_at))::double precision as age_s) c
-  where j.finished_at is null and j.state in ('running', 'completing', 'pausing')
+  where j.finished_at is null and j.state in ('running', 'completing', 'pausing', 'canceling')
     and v.liveness in ('stalled', 'lost');
 $$;
 comment on function milepost_private.stuck_jobs(timestamptz) is 'The active jobs that are stalled or lost at the given time. Cost follows active jobs only.';

@@ -8,7 +8,8 @@ set search_path = ''
 as $$
 declare
   v_now     timestamptz := coalesce(at, clock_timestamp());
-  v_grace_s constant double precision := 60;
+  v_grace   constant interval := '1 minute';
+  v_pause   constant interval := '2 minutes';
   v_hold    boolean;
   v_stuck   milepost_private.stuck_job;
   v_job     milepost.jobs;
@@ -17,14 +18,23 @@ declare
   v_failed  int := 0;
   v_ended   int := 0;
 begin
-  -- HOLD: several jobs that all fell silent together say that Milepost was not reached, not that they all died.
+  -- HOLD: several jobs that all fell silent together say that Milepost was not reached, not that they all died; unless
+  -- somebody else reached it since. And where nobody swept for a while, Milepost was away itself; unless its scheduler
+  -- comes no more often than that, which leaves the same gap before the next sweep, too.
   update milepost_private.sweeps s set
-    hold_until = case when q.quiet then v_now + interval '2 minutes' else s.hold_until end, swept_at = v_now
+    hold_until = case
+      when q.are_silent and not exists (select from milepost_private.keys k where k.last_used_at > q.heard_at + interval '1 minute')
+        or v_now - s.swept_at > v_pause and s.hold_until is distinct from s.swept_at + v_pause then v_now + v_pause
+      else s.hold_until end,
+    swept_at = v_now
   from (
-    select count(*) >= 3 and v_now - max(j.last_checkpoint_at) > interval '30 seconds'
-           and max(j.last_checkpoint_at) - min(j.last_checkpoint_at) < interval '1 minute' as quiet
-    from milepost.jobs j
-    where j.finished_at is null and j.state in ('running', 'completing') and j.last_checkpoint_at > v_now - interval '1 hour'
+    select max(h.heard_at) as heard_at,
+           count(*) filter (where h.heard_at > h.last_at - interval '1 minute') >= 3 and v_now - max(h.heard_at) > interval '30 seconds' as are_silent
+    from (
+      select j.last_checkpoint_at as heard_at, max(j.last_checkpoint_at) over () as last_at
+      from milepost.jobs j
+      where j.finished_at is null and j.state in ('running', 'completing') and j.last_checkpoint_at > v_now - interval '1 hour'
+    ) h
   ) q
   where s.only_row
   returning s.hold_until > v_now into v_hold;
@@ -32,7 +42,7 @@ begin
   for v_stuck in select * from milepost_private.stuck_jobs(v_now) order by job_id loop
     -- Another sweep has it, or its worker is just reporting: leave it alone.
     select j.* into v_job from milepost.jobs j where j.job_id = v_stuck.job_id for no key update skip locked;
-    continue when v_job.job_id is null or v_job.state not in ('running', 'completing', 'pausing');
+    continue when v_job.job_id is null or v_job.state not in ('running', 'completing', 'pausing', 'canceling');
     v_found := v_found + 1;
     update milepost_private.pulses p set stalled_at = v_now where p.job_id = v_job.job_id and p.stalled_at is null;
     if found then
@@ -41,6 +51,12 @@ begin
       ))::milepost_private.event_draft], v_now);
     end if;
     continue when not coalesce(v_stuck.is_sure, false) or coalesce(v_hold, false) and v_stuck.contact_age_s > 20 and v_job.stall_after_ms is null;
+    -- Its heartbeat goes on, so that no grace ends, but the loop that should acknowledge hangs.
+    if v_job.state = 'canceling' then
+      perform milepost_private.transition(v_job.job_id, 'canceled', 'reset', v_job.state_reason, v_job.state_actor, v_now);
+      v_ended := v_ended + 1;
+      continue;
+    end if;
     perform milepost_private.transition(v_job.job_id,
       case when v_job.attempt < v_job.max_attempts then 'retrying' else 'failed' end, 'reset',
       format('%s: no progress for %s s, more than %s s (%s)', v_stuck.liveness, round(v_stuck.silence_s), round(v_stuck.threshold_s::numeric, 1), v_stuck.reason),
@@ -48,11 +64,15 @@ begin
     if v_job.attempt < v_job.max_attempts then v_reset := v_reset + 1; else v_failed := v_failed + 1; end if;
   end loop;
 
-  -- A cancel or a pause that nobody is there to acknowledge.
+  -- A cancel or a pause that nobody is there to acknowledge: who has not, was not heard for the grace time.
   for v_job in
     select j.* from milepost.jobs j
     where j.finished_at is null and j.state in ('canceling', 'pausing')
-      and v_now - greatest(j.state_changed_at, j.last_checkpoint_at) > v_grace_s * interval '1 second'
+      and v_now - j.state_changed_at > v_grace
+      and not exists (
+        select from milepost.lanes l
+        where l.job_id = j.job_id and l.attempt = j.attempt and v_now - l.last_checkpoint_at <= v_grace
+          and l.state not in ('completed', 'canceled', 'failed') and not (j.state = 'pausing' and l.state = 'paused'))
     order by j.job_id for no key update skip locked
   loop
     perform milepost_private.transition(v_job.job_id, case v_job.state when 'canceling' then 'canceled' else 'paused' end, 'reset',

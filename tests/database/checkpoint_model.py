@@ -61,6 +61,10 @@ class Picture:
     def stage_total(self, stage: str) -> int | None:
         return greatest(part.items_total for (name, _), part in self.stage_lanes.items() if name == stage)
 
+    def stage_weight(self, stage: str) -> float:
+        weights = [part.weight for (name, _), part in self.stage_lanes.items() if name == stage]
+        return max((weight for weight in weights if weight is not None), default=1)
+
     def counts(self) -> dict[str, int]:
         counts = added(part.counts for part in self.lanes.values())
         of_stages = added(self.stage_counts(stage) for stage in self.stage_names())

@@ -183,3 +183,31 @@ def test_reports_sweeps_claims_and_controls_meet_without_a_deadlock(
         for row in empty.rows("select * from milepost.jobs where tenant_id = %s", tenant):
             versions = [event["version"] for event in empty.events(row["job_id"])]
             assert versions == list(range(1, row["version"] + 1))
+
+
+def test_jobs_of_one_kind_that_end_in_two_requests_do_not_wait_for_each_other_in_a_circle(
+    empty: Database, new_database: Callable[[], Database]
+) -> None:
+    tenant = empty.tenant()
+    jobs = {}
+    for key, kind in (("paused", "a"), ("first", "b"), ("second", "a")):
+        empty.record(tenant, {"job": key, "kind": kind}, seconds=0)
+        jobs[key] = empty.job(tenant, key)["job_id"]
+    empty.record(tenant, {"job": "paused", "state": "paused"}, seconds=1)
+    other = Database(empty.url)
+    try:
+        with empty.connection.transaction(), ThreadPoolExecutor(1) as pool:
+            # Each ends a job of kind a and another one, in the two orders that could meet.
+            empty.move(jobs["paused"], "completed", "report", seconds=2)
+            ended = pool.submit(other.move, jobs["second"], "completed", "report", seconds=2)
+            waits = (
+                "select pg_stat_clear_snapshot(), count(*) as waiting from pg_stat_activity "
+                "where wait_event_type = 'Lock' and datname = current_database()"
+            )
+            while not ended.done() and not empty.row(waits)["waiting"]:
+                pass
+            empty.move(jobs["first"], "completed", "report", seconds=2)
+        ended.result()
+    finally:
+        other.close()
+    assert {empty.job(tenant, key)["state"] for key in jobs} == {"completed"}

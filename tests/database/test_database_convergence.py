@@ -49,7 +49,11 @@ def expected(whole: Picture) -> dict[str, Any]:
             for name, part in whole.lanes.items()
         },
         "stages": {
-            name: whole.stage_counts(name) | {"items_total": whole.stage_total(name)}
+            name: {
+                **whole.stage_counts(name),
+                "items_total": whole.stage_total(name),
+                "weight": whole.stage_weight(name),
+            }
             for name in whole.stage_names()
         },
         "items": {
@@ -74,7 +78,7 @@ def found(database: Database, tenant: str, facts: Iterable[str]) -> dict[str, An
             for name, lane in database.lanes(job["job_id"]).items()
         },
         "stages": {
-            name: counts_of(stage) | {"items_total": stage["items_total"]}
+            name: counts_of(stage) | {"items_total": stage["items_total"], "weight": stage["weight"]}
             for name, stage in database.stages(job["job_id"]).items()
         },
         "items": {

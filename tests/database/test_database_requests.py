@@ -126,11 +126,12 @@ def test_an_unexpected_error_undoes_the_whole_request(database: Database, tenant
     assert database.everything() == before
 
 
-def test_two_checkpoints_in_one_moment_are_two_while_the_total_is_unknown(
-    database: Database, tenant: str
+@pytest.mark.parametrize("apart_s", [0, 0.1])
+def test_checkpoints_that_follow_closely_are_kept_while_the_total_is_unknown(
+    database: Database, tenant: str, apart_s: float
 ) -> None:
     database.record(tenant, report("job", 1), seconds=0)
-    database.record(tenant, report("job", 2), seconds=0)
+    database.record(tenant, report("job", 2), seconds=apart_s)
     assert database.job(tenant)["items_completed"] == 2
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scratch_database import Database, Refused, at
 
 TERMINAL = ("completed", "canceled", "failed")
+AT_WORK = ("running", "completing", "pausing", "canceling")
 VERBS = ("pause", "resume", "cancel", "retry")
 # Asking for what is there already is no conflict.
 MET = {("pause", "pausing"), ("pause", "paused"), ("cancel", "canceling"), ("cancel", "canceled")}
@@ -102,6 +103,9 @@ def test_only_listed_changes_happen_and_each_is_an_event(
                 assert change["actor"]
                 assert "reason" in change
             assert (after["state"] in TERMINAL) == (after["finished_at"] is not None)
+            at_work = "select count(*) from milepost.jobs where tenant_id = %s and state = any (%s)"
+            load = "select coalesce(max(jobs_at_work), 0) from milepost_private.tenant_loads where tenant_id = %s"
+            assert database.one(load, tenant) == database.one(at_work, tenant, list(AT_WORK))
             assert after["attempt"] <= after["max_attempts"]
             assert after["attempt"] - before["attempt"] == sum(
                 c["new_state"] == "retrying" and verb != "resume" for c in told

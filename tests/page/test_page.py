@@ -34,7 +34,7 @@ def node(*arguments: str, stage: object = None, timeout_s: float = 200) -> str:
 
 def run_tests(file: str, stage: object = None) -> None:
     # A watch that a failed test left open must not keep node from ending.
-    options = ("--test", "--test-force-exit", "--test-timeout=60000", "--test-reporter=spec")
+    options = ("--test", "--test-force-exit", "--test-timeout=180000", "--test-reporter=spec")
     node(*options, str(HERE / file), stage=stage)
 
 
