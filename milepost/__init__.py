@@ -14,6 +14,7 @@ Reads MILEPOST_URL and MILEPOST_KEY. Nothing in a loop does I/O, waits for the n
 
 from milepost._job import Job, Stage, job
 from milepost._track import track
+from milepost._watch import watch
 from milepost._work import Worker, claim, worker
 from milepost.errors import (
     ApiError,
@@ -51,5 +52,6 @@ __all__ = [
     "claim",
     "job",
     "track",
+    "watch",
     "worker",
 ]

@@ -164,6 +164,11 @@ class Client:
         body = {} if reason is None else {"reason": reason}
         return self._ask(models.Job, "POST", _path(job, action), json=body)
 
+    def set_priority(self, job: str, priority: int, reason: str | None = None) -> models.Job:
+        """Moves a job forward (greater) or back in the queue; the answer is the job as it is then."""
+        body = {"priority": priority} | ({} if reason is None else {"reason": reason})
+        return self._ask(models.Job, "POST", _path(job, "priority"), json=body)
+
 
 def _path(job: str, what: str | None = None) -> str:
     return f"/v1/jobs/{quote(job, safe='')}" + (f"/{what}" if what else "")

@@ -42,20 +42,11 @@ _PARTS = frozenset({"stages", "workers", "cursor", "cursors", "metadata"})
 # ------------------------------------------------------------------------------------------------ pictures
 
 
-@dataclass
-class Row:
-    """A job as it is known: `version` is what the picture has, `heard` the greatest that a message named."""
-
-    job: Json
-    version: int
-    heard: int = 0
-
-
 class Heard(NamedTuple):
     """What a message meant.
 
-    `is_new`: it had not been heard or read before. `changed`: the row is different now. `is_whole`: nothing
-    is missing from the row, neither an event before this one nor a field that it does not carry.
+    `is_new`: it had not been heard or read before. `changed`: the picture is different now. `is_whole`:
+    nothing is missing from it, neither an event before this one nor a field that it does not carry.
     """
 
     is_new: bool
@@ -64,41 +55,46 @@ class Heard(NamedTuple):
 
 
 class Picture:
-    """Rows as snapshots and messages left them, in whatever order these came."""
+    """Jobs as snapshots and messages left them, in whatever order these came."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, Row] = {}
+        self.jobs: dict[str, Json] = {}
+        self._heard: dict[str, int] = {}  # the greatest version that a message named
 
     def read(self, job: Json) -> bool:
-        """Takes a row that was read; returns whether the picture changed.
-
-        A row is never older than its version.
-        """
-        row = self.rows.get(job["job_id"])
-        if row is not None and job["version"] < row.version:
+        """Takes a job that was read; returns whether the picture changed."""
+        known = self.jobs.get(job["job_id"])
+        if known is not None and job["version"] < known["version"]:
             return False
-        self.rows[job["job_id"]] = Row(job, job["version"], row.heard if row is not None else 0)
-        return row is None or row.job != job
+        self.jobs[job["job_id"]] = job
+        return known != job
+
+    def overtook(self, job: Json) -> bool:
+        """Whether a message was heard that is newer than this job, which was read."""
+        return bool(job["version"] < self._heard.get(job["job_id"], 0))
 
     def hear(self, event: Json) -> Heard:
         """Takes an event of a job."""
-        row = self.rows.get(event["job_id"])
-        if row is None:
-            return Heard(is_new=True, changed=False, is_whole=False)
+        id, version = event["job_id"], event["version"]
+        job, heard = self.jobs.get(id), self._heard.get(id, 0)
+        self._heard[id] = max(heard, version)
+        if job is None:
+            return Heard(is_new=version > heard, changed=False, is_whole=False)
         # One that was overtaken is not needed: the hole that it left is being read.
-        if event["version"] <= max(row.version, row.heard):
+        if version <= max(job["version"], heard):
             return Heard(is_new=False, changed=False, is_whole=True)
-        row.heard = event["version"]
-        is_next = event["version"] == row.version + 1
+        is_next = version == job["version"] + 1
         carries_figures = event["type"].startswith("job.") and "state" in event["data"]
         if carries_figures:
-            row.job = row.job | figures(event) | {"version": event["version"]}
-            row.version = event["version"]
+            self.jobs[id] = job | figures(event) | {"version": version}
         elif is_next:
-            row.job = row.job | {"version": event["version"]}
-            row.version = event["version"]
+            self.jobs[id] = job | {"version": version}
         says_all = event["type"] in ("job.progress", "item.changed")
         return Heard(is_new=True, changed=carries_figures, is_whole=is_next and says_all)
+
+    def forget(self, id: str) -> None:
+        self.jobs.pop(id, None)
+        self._heard.pop(id, None)
 
 
 def figures(event: Json) -> Json:
@@ -132,8 +128,11 @@ class Reads(Protocol):
 class Subject(Protocol):
     """What is followed."""
 
-    async def read(self, is_regular: bool) -> bool:
-        """Reads what is due, all of it when `is_regular`. Returns whether there is more to follow."""
+    async def read(self, is_regular: bool) -> float | None:
+        """Reads what is due, all of it when `is_regular`.
+
+        Returns within how many seconds something is due again (inf: nothing is), or None at the end.
+        """
 
     def hear(self, event: Json) -> float | None:
         """Takes an event; returns within how many seconds something has to be read for it."""
@@ -150,19 +149,21 @@ class OneJob:
         """Where Realtime speaks of it; right after the first read, which finds its uuid."""
         return [f"job:{self._job}"]
 
-    async def read(self, is_regular: bool) -> bool:
+    async def read(self, is_regular: bool) -> float | None:
         job = await self._reads.job(self._job)
         self._job = job["job_id"]
         if self._picture.read(job):
             self._show(job)
-        return job["state"] not in TERMINAL or job["version"] < self._picture.rows[self._job].version
+        if self._picture.overtook(job):
+            return GATHER_S
+        return None if job["state"] in TERMINAL else math.inf
 
     def hear(self, event: Json) -> float | None:
         if event["job_id"] != self._job:
             return None
         heard = self._picture.hear(event)
         if heard.changed:
-            self._show(self._picture.rows[self._job].job)
+            self._show(self._picture.jobs[self._job])
         if not heard.is_new:
             return None
         return PARTS_S if heard.is_whole else GATHER_S
@@ -180,59 +181,57 @@ class AllJobs:
         self._holes: set[str] = set()  # jobs of which a message was missed
         self._ended: set[str] = set()  # had ended when the last regular read began
 
-    async def read(self, is_regular: bool) -> bool:
-        ids, self._holes = self._holes, set()
-        try:
-            if is_regular or len(ids) > MAX_SINGLE_READS:
-                active = await self._reads.active_jobs()
-                listed = {job["job_id"] for job in active}
-                self._put(active)
-                ids = (ids | self._active()) - listed
-            await self._read_singly(ids)
-        except BaseException:
-            self._holes |= ids
-            raise
+    async def read(self, is_regular: bool) -> float | None:
+        holes = set(self._holes)
+        if is_regular or len(holes) > MAX_SINGLE_READS:
+            active = await self._reads.active_jobs()
+            self._put(active)
+            await self._read_singly((holes | self._active()) - {job["job_id"] for job in active})
+        else:
+            await self._read_singly(holes)
         if is_regular:
             self._forget_the_ended()
-        return True
+        return GATHER_S if self._holes else math.inf
 
     async def _read_singly(self, ids: Iterable[str]) -> None:
         slots = asyncio.Semaphore(READS_AT_A_TIME)
 
-        async def read(id: str) -> Json | None:
+        async def read(id: str) -> None:
             async with slots:
                 try:
                     job = await self._reads.job(id)
                 except JobNotFound:  # deleted, or out of sight by now
-                    return None
-            return {name: value for name, value in job.items() if name not in _PARTS}
+                    self._picture.forget(id)
+                    self._holes.discard(id)
+                else:
+                    self._put([{name: value for name, value in job.items() if name not in _PARTS}])
 
-        asked = list(ids)
-        for id, job in zip(asked, await asyncio.gather(*map(read, asked)), strict=True):
-            if job is None:
-                self._picture.rows.pop(id, None)
-            else:
-                self._put([job])
+        # All of them end here, also where one fails.
+        for outcome in await asyncio.gather(*map(read, ids), return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     def _put(self, jobs: Iterable[Json]) -> None:
         for job in jobs:
             if self._picture.read(job):
                 self._show(job)
+            if not self._picture.overtook(job):
+                self._holes.discard(job["job_id"])
 
     def _active(self) -> set[str]:
-        return {id for id, row in self._picture.rows.items() if row.job["state"] not in TERMINAL}
+        return {id for id, job in self._picture.jobs.items() if job["state"] not in TERMINAL}
 
     def _forget_the_ended(self) -> None:
         # A whole round later no message of theirs is on its way any more.
-        for id in self._ended:
-            self._picture.rows.pop(id, None)
-        self._ended = self._picture.rows.keys() - self._active()
+        for id in self._ended - self._active():
+            self._picture.forget(id)
+        self._ended = self._picture.jobs.keys() - self._active()
 
     def hear(self, event: Json) -> float | None:
         id = event["job_id"]
         heard = self._picture.hear(event)
         if heard.changed:
-            self._show(self._picture.rows[id].job)
+            self._show(self._picture.jobs[id])
         if heard.is_whole:
             return None
         self._holes.add(id)
@@ -356,6 +355,7 @@ class Follow:
         self._rescheduled.set()
 
     async def _read_when_due(self) -> bool:
+        """Returns whether there is more to follow."""
         while (wait_s := min(self._due_at, self._regular_at) - self._loop.time()) > 0 and not self._broken:
             self._rescheduled.clear()
             with suppress(TimeoutError):
@@ -368,21 +368,23 @@ class Follow:
         if is_regular:
             self._regular_at = math.inf
         try:
-            goes_on = await self.subject.read(is_regular)
+            within_s = await self.subject.read(is_regular)
         except _PASSING as error:
             self._failure = error
             self._due_at = self._loop.time() + self._backoff(self._failures)
             self._failures += 1
             if is_regular:
                 self._regular_at = min(self._regular_at, self._due_at)
-            goes_on = True
         else:
             self._failures = 0
+            if within_s is None:
+                return False
+            self._due_at = min(self._due_at, self._loop.time() + within_s)
             if is_regular:
                 next_s = REFRESH_S * (0.9 + 0.2 * self.random())
                 self._regular_at = min(self._regular_at, self._loop.time() + next_s)
         self._tell()
-        return goes_on
+        return True
 
     def _backoff(self, tries: int) -> float:
         full: float = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** min(tries, 10))

@@ -59,31 +59,37 @@ class Worker:
         claimed = claim(self.kinds, worker)
         if claimed is None:
             return False
-        try:
-            with claimed:
-                self._do(claimed)
-        except JobStopped:
-            pass
+        self._work_on(claimed)
         return True
 
     def run(self, worker: str = "main", poll_s: float = 5.0) -> None:
         """Does job after job, for ever; where there is none, it asks again after `poll_s` seconds.
 
-        A job whose function raises fails, and the next one is taken; what it raised is logged.
+        A job whose function raises fails, and the next one is taken; what it raised is logged. Raises what
+        `claim` raises where asking again is no use: ConfigurationError, and ApiError but for Unavailable.
         """
         while True:
             try:
-                found = self.run_once(worker)
+                claimed = claim(self.kinds, worker)
             except (TransportError, Unavailable) as error:
                 _words.warn_once(
                     "claim", f"Milepost: no job could be claimed. {error.message} It is tried again."
                 )
-                found = False
-            except Exception:  # noqa: BLE001 - one job's fault must not keep the next ones from being done
-                _words.log.exception("Milepost: a job of %s failed.", ", ".join(self.kinds))
-                found = True
-            if not found:
+                claimed = None
+            if claimed is None:
                 time.sleep(poll_s)
+                continue
+            try:
+                self._work_on(claimed)
+            except Exception:  # noqa: BLE001 - one job's fault must not keep the next ones from being done
+                _words.log.exception("Milepost: the job %s failed.", claimed.key)
+
+    def _work_on(self, claimed: _job.Job) -> None:
+        try:
+            with claimed:
+                self._do(claimed)
+        except JobStopped:
+            pass
 
 
 def worker(*kinds: str) -> Callable[[Callable[[_job.Job], object]], Worker]:

@@ -28,7 +28,7 @@ from milepost import models
 from milepost._client import Client
 from milepost._job import settings
 from milepost.cli import output
-from milepost.cli.feed import ACTIVE, follow_job
+from milepost.cli.feed import ACTIVE, follow
 from milepost.cli.jobs import show_job
 from milepost.cli.watch import Shape, draw, print_changes
 
@@ -94,7 +94,7 @@ def run(client: Client, place: Place, roots: Sequence[Path], json: bool) -> int:
     work.start()
     try:
         work.known.wait(_PATIENCE_S)
-        changes = follow_job(client, work.key)
+        changes = follow(work.key, url=place.url, key=place.key)
         if terminal:
             draw(output.console(), changes)
         else:

@@ -404,6 +404,8 @@ class CheckpointResult(_Answer):
     eta_ms: float | None = None
     next_checkpoint_ms: float | None = None
     """When the next checkpoint is welcome."""
+    suggested_batch_items: float | None = None
+    """Items that take about until then, by the batches of this request; null where it told of none."""
 
 
 class CheckpointError(_Answer):

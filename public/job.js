@@ -1,6 +1,6 @@
 // One job: how far, until when, and what of it needs somebody.
 
-import { afterPause, attribute, eachFrame, el, spoken, text } from "./dom.js";
+import { attribute, eachFrame, el, text } from "./dom.js";
 import { bar, ring } from "./bar.js";
 import { controls } from "./controls.js";
 import { itemsTable } from "./items.js";
@@ -75,7 +75,7 @@ export function jobView({ client, userId, role }, shell, jobId) {
     const eta = words.timeLeft(job);
     const isOver = words.ENDED.has(job.state);
     facts.show("Time left", isOver ? null : eta.said, job.eta_ms === null ? eta.more : `${eta.more} likely`);
-    facts.time("Finishes", isOver ? job.finished_at : job.estimated_completion_at, isOver ? "Finished" : "Finishes");
+    facts.time("Finishes", isOver ? job.finished_at : job.estimated_completion_at, { label: isOver ? "Finished" : "Finishes", ahead: finishRange() });
     facts.show("Rate", words.rate(job.rate_per_s, job.unit), isOver ? "on average" : null);
     facts.show("Active time", job.time_processing_ms === null ? null : words.duration(job.time_processing_ms), "pauses not counted");
     facts.show("Throughput", job.bytes_per_s === null ? null : `${words.bytes(job.bytes_per_s)}/s`, `${words.bytes(job.bytes_processed)} in all`);
@@ -98,6 +98,14 @@ export function jobView({ client, userId, role }, shell, jobId) {
     if (job.rate_limited) said.push([`Rate limited until ${words.when(job.rate_limited_until)}`, "limited"]);
     if (chips.textContent === said.map(([word]) => word).join("")) return;
     chips.replaceChildren(...said.map(([word, name]) => el("span", { class: `chip ${name}` }, word)));
+  }
+
+  /** Between which times it is likely to end, where these are not the same minute. */
+  function finishRange() {
+    if (!job.estimated_completion_at) return null;
+    const at = (eta) => words.when(new Date(Date.parse(job.estimated_completion_at) - job.eta_ms + eta).toISOString());
+    const [low, high] = [at(job.eta_low_ms), at(job.eta_high_ms)];
+    return low === high ? null : `${low} – ${high}`;
   }
 
   /** Aloud only what a person would want to be interrupted for. */
@@ -171,7 +179,7 @@ function factList(names) {
     const label = el("dt", {}, name);
     const value = el("dd", { class: "value" });
     const more = el("dd", { class: "more" });
-    return [name, { label, value, more, time: null, node: el("div", { "data-fact": name }, label, value, more) }];
+    return [name, { label, value, more, node: el("div", { "data-fact": name }, label, value, more) }];
   }));
   return {
     node: el("dl", { class: "facts" }, [...entries.values()].map((entry) => entry.node)),
@@ -181,20 +189,20 @@ function factList(names) {
       text(entry.value, value);
       text(entry.more, more);
     },
-    time(name, iso, label = name) {
+    time(name, iso, { label = name, ahead = null } = {}) {
       const entry = entries.get(name);
       entry.node.hidden = !iso;
-      entry.iso = iso;
+      Object.assign(entry, { iso, ahead });
       text(entry.label, label);
       attribute(entry.value, "title", words.exactly(iso));
       this.tick(Date.now());
     },
     tick(now) {
-      for (const { value, more, iso } of entries.values()) {
+      for (const { value, more, iso, ahead } of entries.values()) {
         if (!iso) continue;
         const isAhead = Date.parse(iso) > now;
         text(value, isAhead ? words.when(iso, now) : words.ago(iso, now));
-        text(more, isAhead ? null : words.when(iso, now));
+        text(more, isAhead ? ahead : words.when(iso, now));
       }
     },
   };
@@ -213,7 +221,7 @@ function stageLane() {
     const counts = el("span", { class: "sub" });
     const took = el("span", { class: "sub" });
     return {
-      node: el("li", {}, progress.node, el("span", { class: "name" }, state.node, name), percent, counts, took),
+      node: el("li", {}, progress.node, el("span", { class: "name" }, state.node, name), percent, took, counts),
       show(stage, unit) {
         attribute(this.node, "data-state", stage.state);
         this.node.style.setProperty("--weight", stage.weight);
@@ -221,9 +229,9 @@ function stageLane() {
         progress.show(stage, unit);
         const isWaiting = stage.state === "pending";
         text(percent, isWaiting && !stage.percent_complete ? "" : words.percent(stage.percent_complete));
-        text(counts, [words.STATES[stage.state], isWaiting ? null : words.settled({ ...stage, unit }), stage.items_failed > 0 ? `${words.count(stage.items_failed)} failed` : null].filter(Boolean).join(" · "));
+        text(counts, isWaiting ? "" : [words.settled({ ...stage, unit }), stage.items_failed > 0 ? `${words.count(stage.items_failed)} failed` : null].filter(Boolean).join(" · "));
         const end = stage.finished_at ? Date.parse(stage.finished_at) : Date.now();
-        text(took, stage.started_at ? words.duration(end - Date.parse(stage.started_at)) : "");
+        text(took, [words.STATES[stage.state], stage.started_at ? words.duration(end - Date.parse(stage.started_at)) : null].filter(Boolean).join(" · "));
         attribute(took, "title", stage.started_at ? `Began ${words.exactly(stage.started_at)}` : null);
       },
     };

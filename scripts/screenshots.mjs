@@ -83,7 +83,7 @@ const views = [
   { name: "dark-job", width: 1280, height: 1000, colorScheme: "dark", job: "Nightly import" },
   { name: "phone", width: 390, height: 844, isMobile: true },
   { name: "phone-job", width: 390, height: 844, isMobile: true, job: "Nightly import" },
-  { name: "stalled", width: 1280, height: 640, job: "Reindex search, EU" },
+  { name: "retrying", width: 1280, height: 640, job: "Reindex search, EU" },
 ];
 
 let end = Infinity;
@@ -97,7 +97,7 @@ try {
   await mkdir(pictures, { recursive: true });
   await Promise.race([working, pause(WORK_S * 1000)]);
   for (const { name, width, height, job, ...looks } of views) {
-    const page = await browser.newPage({ viewport: { width, height }, deviceScaleFactor: looks.isMobile ? 2 : 1.5, locale: "en-GB", ...looks });
+    const page = await browser.newPage({ viewport: { width, height }, deviceScaleFactor: looks.isMobile ? 2 : 1, locale: "en-GB", ...looks });
     await page.goto(access.dashboard_url);
     if (job) await page.getByRole("link", { name: job }).click();
     await page.locator('.connection[data-state="live"]').waitFor();

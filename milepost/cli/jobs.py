@@ -96,10 +96,27 @@ def explain(client: Client, job: str, json: bool) -> None:
         console.print(f"  • {escape(reason.message)}")
 
 
+_reason = click.option("--reason", help="Why, for the people who look at the job.")
+
+
+@click.command()
+@click.argument("job")
+@click.argument("priority", type=click.IntRange(-32_768, 32_767))
+@_reason
+@as_json
+@with_client
+def priority(client: Client, job: str, priority: int, reason: str | None, json: bool) -> None:
+    """Move a job forward or back in the queue: the greatest priority is claimed first."""
+    changed = client.set_priority(job, priority, reason)
+    if json:
+        return print_json(changed)
+    output.console().print(f"{escape(changed.job)}: priority {changed.priority}")
+
+
 def _control(action: str, does: str) -> click.Command:
     @click.command(action, help=f"{does} a job.")
     @click.argument("job")
-    @click.option("--reason", help="Why, for the people who look at the job.")
+    @_reason
     @as_json
     @with_client
     def control(client: Client, job: str, reason: str | None, json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from enum import Enum
+from typing import Any
 
 import click
 from rich.console import Console, Group, RenderableType
@@ -13,7 +14,7 @@ from rich.table import Table
 from milepost import models
 from milepost._client import Client
 from milepost.cli import output
-from milepost.cli.feed import follow_all, follow_job
+from milepost.cli.feed import follow
 from milepost.cli.output import as_json, print_json, with_client
 
 
@@ -26,7 +27,12 @@ def watch(client: Client, job: str | None, json: bool) -> None:
 
     Ends with exit code 1 when the job failed or was canceled.
     """
-    changes = follow_all(client) if job is None else follow_job(client, job)
+    # What cannot be reached at all, or is not there, is said at once.
+    if job is None:
+        client.jobs(limit=1)
+    else:
+        client.job(job)
+    changes = follow(job, on_status=say_trouble)
     console = output.console()
     try:
         if console.is_terminal and not json:
@@ -37,6 +43,11 @@ def watch(client: Client, job: str | None, json: bool) -> None:
         return
     if job is not None and last[0].state != "completed":
         raise click.exceptions.Exit(output.REFUSED)
+
+
+def say_trouble(status: Any) -> None:  # noqa: ANN401 - milepost._follow's own, imported late
+    if status.state == "unreachable":
+        click.echo(f"{status.reason} Trying again.", err=True)
 
 
 class Shape(Enum):

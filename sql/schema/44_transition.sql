@@ -108,3 +108,26 @@ comment on function milepost_private.transition(uuid, text, text, text, text, ti
 'Brings a job into a state: checks that the verb may, keeps the active clock, ends its stages, leaves the events. Refuses with 409 and what is allowed.';
 revoke execute on function milepost_private.transition(uuid, text, text, text, text, timestamptz) from public, anon, authenticated;
 grant execute on function milepost_private.transition(uuid, text, text, text, text, timestamptz) to service_role;
+
+-- check_transition: what writes a state past transition() keeps to the state machine, too.
+create or replace function milepost_private.check_transition()
+returns trigger
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  if not exists (select from milepost_private.transitions t
+                 where t.prior_state = old.state and t.new_state = new.state) then
+    perform milepost_private.refuse(409, 'invalid_transition',
+      format('Expected a permitted change of state; %s is %s and cannot become %s.', old.key, old.state, new.state),
+      'Use pause_job, resume_job, cancel_job, retry_job, or report as its worker.');
+  end if;
+  return new;
+end;
+$$;
+comment on function milepost_private.check_transition() is 'Refuses a change of a job''s state that milepost_private.transitions does not list.';
+revoke execute on function milepost_private.check_transition() from public, anon, authenticated;
+
+create or replace trigger job_state_follows_the_state_machine before update of state on milepost.jobs
+  for each row when (old.state is distinct from new.state) execute function milepost_private.check_transition();

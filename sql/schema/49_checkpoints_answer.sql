@@ -13,6 +13,8 @@ begin
     select e.job_id, min(e.n) as n,
            count(*) filter (where e.refusal is null and not e.is_duplicate) as accepted,
            count(*) filter (where e.refusal is null and e.is_duplicate) as duplicates,
+           sum((e.batch ->> 'items')::double precision) filter (where e.batch ->> 'duration_ms' is not null)
+             / nullif(sum((e.batch ->> 'duration_ms')::double precision) filter (where e.batch ->> 'items' is not null), 0) as items_per_ms,
            -- An attempt that ended while this request was recorded is over, too.
            bool_and(e.refusal is not distinct from 'stale_attempt' or e.attempt < j.attempt) as is_stale
     from unnest(entries) e join milepost.jobs j on j.job_id = e.job_id
@@ -29,12 +31,14 @@ begin
           when j.state in ('canceling', 'canceled') then 'cancel'
           when j.state in ('pausing', 'paused') then 'pause'
           else 'continue' end,
-        'percent_complete', f.percent_complete, 'eta_ms', f.eta_ms, 'next_checkpoint_ms', 1000
+        'percent_complete', f.percent_complete, 'eta_ms', f.eta_ms, 'next_checkpoint_ms', c.interval_ms,
+        'suggested_batch_items', least(greatest(round(h.items_per_ms * c.interval_ms), 1), 1e9)
       ) order by h.n)
       from heard h
       join milepost.jobs j on j.job_id = h.job_id
       left join milepost_private.pulses p on p.job_id = j.job_id
       left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+      cross join (values (1000)) c (interval_ms)
       cross join lateral milepost_private.figures(j, p, k, checkpoints_answer.at) f), '[]'),
     'errors', coalesce((
       select jsonb_agg(jsonb_build_object(

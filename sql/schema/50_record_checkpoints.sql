@@ -280,7 +280,7 @@ begin
 
   -- PULSE: clock, pace and rhythm of each job, once a request; and is a progress event due?
   with counted as (
-    select j.job_id, j.tenant_id, j.owner_id, t.*, j.state
+    select j.job_id, j.tenant_id, j.owner_id, t.*, j.state, j.rate_limited_until
     from milepost.jobs j cross join lateral milepost_private.tally_of(j) t
     where j.job_id in (select e.job_id from unnest(v_entries) e)
   ), beaten as (
@@ -289,7 +289,8 @@ begin
       active_at = greatest(p.active_at, v_now),
       pace = milepost_private.pace_step(p.pace, milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now), c.work, c.pending),
       rhythm = milepost_private.rhythm_step(p.rhythm, milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now), c.settled,
-        case when p.job_id = any (v_staged) then 'stage' else 'checkpoint' end),
+        -- A gap in which a rate limit was waited for is no sample of the rhythm.
+        case when p.job_id = any (v_staged) then 'stage' when c.rate_limited_until > p.active_at then 'resume' else 'checkpoint' end),
       progress_event_at = case when d.is_due then v_now else p.progress_event_at end,
       progress_event_percent = case when d.is_due then c.percent else p.progress_event_percent end,
       held_back = not d.is_due,

@@ -43,6 +43,8 @@ begin
     -- Another sweep has it, or its worker is just reporting: leave it alone.
     select j.* into v_job from milepost.jobs j where j.job_id = v_stuck.job_id for no key update skip locked;
     continue when v_job.job_id is null or v_job.state not in ('running', 'completing', 'pausing', 'canceling');
+    -- It was heard while this sweep was at the others: the next one judges it.
+    continue when extract(epoch from v_now - v_job.last_checkpoint_at) < v_stuck.contact_age_s;
     v_found := v_found + 1;
     update milepost_private.pulses p set stalled_at = v_now where p.job_id = v_job.job_id and p.stalled_at is null;
     if found then

@@ -36,7 +36,7 @@ comment on column milepost.job_progress.eta_low_ms is 'Lower end of the central 
 comment on column milepost.job_progress.eta_high_ms is 'Upper end of the central 80 % interval.';
 comment on column milepost.job_progress.eta_reason is 'Why eta_ms is null: no_total, no_progress, paused, rate_limited, finished, not_started, stalled.';
 comment on column milepost.job_progress.liveness is 'on_time, late, stalled or lost: computed when read, never stored.';
-comment on column milepost.job_progress.liveness_reason is 'no_progress, no_contact, no_net_progress or never_started.';
+comment on column milepost.job_progress.liveness_reason is 'no_progress, no_contact, no_net_progress, never_started or past_deadline.';
 comment on column milepost.job_progress.threshold_s is 'Seconds of silence after which it counts as stalled.';
 comment on column milepost.job_progress.health is 'excellent, good, fair or poor.';
 comment on column milepost.job_progress.time_processing_ms is 'Its active clock: time spent running, pauses and waits excluded.';

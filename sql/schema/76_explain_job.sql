@@ -32,6 +32,8 @@ declare
   v_slowest record;
   v_reasons jsonb := '[]';
   v_silent  text;
+  v_queue   text;
+  v_usual   double precision;
   v_summary text;
 begin
   select * into v_job from milepost.jobs j where j.job_id = explain.job_id;
@@ -45,21 +47,39 @@ begin
     from milepost.lanes x where x.job_id = explain.job_id and x.attempt = v_job.attempt and x.state in ('running', 'completing')
   ) l where l.lanes > 1 and l.rate is not null order by l.rate limit 1;
 
+  if v_job.state in ('pending', 'retrying') then
+    select format(', for %s now; %s of its kind %s before it',
+             milepost_private.seconds_in_words(greatest(extract(epoch from at - greatest(v_job.state_changed_at, v_job.run_after)), 0)),
+             case when q.ahead = 1000 then 'at least 1000' else q.ahead::text end, case when q.ahead = 1 then 'is' else 'are' end)
+    into v_queue
+    from (
+      select count(*) as ahead from (
+        select from milepost.jobs j
+        where j.tenant_id = v_job.tenant_id and j.kind = v_job.kind and j.state in ('pending', 'retrying')
+          and (j.priority > v_job.priority or j.priority = v_job.priority and j.created_at < v_job.created_at)
+          and (j.run_after is null or j.run_after <= explain.at)
+        limit 1000) a) q;
+  end if;
+
   v_summary := case
     when v_job.state = 'completed' then format('Completed after %s of work.', milepost_private.seconds_in_words(f.time_processing_ms / 1000.0))
     when v_job.state = 'failed' then format('Failed in attempt %s of %s: %s', v_job.attempt, v_job.max_attempts, coalesce(v_job.error, 'no reason was given'))
     when v_job.state = 'canceled' then format('Canceled%s.', coalesce(' by ' || v_job.state_actor, ''))
-    when v_job.state = 'pending' then 'Waiting for a worker to claim it.'
+    when v_job.state = 'pending' and v_job.run_after > at then
+      format('Waiting for its time, in %s.', milepost_private.seconds_in_words(extract(epoch from v_job.run_after - at)))
+    when v_job.state = 'pending' then format('Waiting for a worker to claim it%s.', v_queue)
     when v_job.state = 'retrying' then format('Waiting for attempt %s of %s%s: %s', v_job.attempt, v_job.max_attempts,
-      case when v_job.run_after > at then ', in ' || milepost_private.seconds_in_words(extract(epoch from v_job.run_after - at)) else '' end,
+      case when v_job.run_after > at then ', in ' || milepost_private.seconds_in_words(extract(epoch from v_job.run_after - at)) else v_queue end,
       coalesce(v_job.state_reason, 'the last attempt ended'))
     when v_job.state = 'paused' then format('Paused by %s%s.', coalesce(v_job.state_actor, 'a worker'), coalesce(': ' || v_job.state_reason, ''))
     when v_job.state = 'pausing' then format('Asked to pause by %s; its workers have not acknowledged yet.', v_job.state_actor)
     when v_job.state = 'canceling' then format('Asked to cancel by %s; its workers have not acknowledged yet.', v_job.state_actor)
     when f.rate_limited then format('Rate limited for another %s.', milepost_private.seconds_in_words(extract(epoch from v_job.rate_limited_until - at)))
-    when f.liveness = 'lost' then format('Lost: nothing was heard for %s.', milepost_private.seconds_in_words(extract(epoch from at - v_job.last_checkpoint_at)))
+    when f.liveness = 'lost' then format('Lost: nothing was heard for %s.', milepost_private.seconds_in_words(extract(epoch from at - coalesce(v_job.last_checkpoint_at, v_job.attempt_started_at))))
     when f.liveness_reason = 'no_net_progress' then 'Stalled: its count falls and climbs without a new high.'
     when f.liveness = 'stalled' then format('Stalled: its worker reports, but made no progress for %s; more than %s is unusual for it.', v_silent, milepost_private.seconds_in_words(f.threshold_s))
+    when f.liveness_reason = 'past_deadline' then format('Late: it has taken %s of its %s.',
+      milepost_private.seconds_in_words(f.time_processing_ms / 1000.0), milepost_private.seconds_in_words(v_job.processing_deadline_ms / 1000.0))
     when f.liveness = 'late' then format('Late: no progress for %s; it counts as stalled after %s.', v_silent, milepost_private.seconds_in_words(f.threshold_s))
     when f.eta_ms is not null then format('On time; about %s left.', milepost_private.seconds_in_words(f.eta_ms / 1000.0))
     when f.eta_reason = 'no_total' then 'On time; no finish time, since the total is unknown.'
@@ -77,10 +97,17 @@ begin
     v_reasons := v_reasons || jsonb_build_object('code', 'retried', 'message',
       format('This is attempt %s of %s.', v_job.attempt, v_job.max_attempts));
   end if;
-  if v_job.processing_deadline_ms is not null and f.time_processing_ms + coalesce(f.eta_ms, 0) > v_job.processing_deadline_ms and v_job.finished_at is null then
+  if v_job.processing_deadline_ms is not null and f.time_processing_ms + coalesce(f.eta_ms, 0) > v_job.processing_deadline_ms and v_job.finished_at is null
+    and f.liveness_reason is distinct from 'past_deadline' then
     v_reasons := v_reasons || jsonb_build_object('code', 'past_deadline', 'message',
       format('It will have taken %s of its %s.', milepost_private.seconds_in_words((f.time_processing_ms + coalesce(f.eta_ms, 0)) / 1000.0),
              milepost_private.seconds_in_words(v_job.processing_deadline_ms / 1000.0)));
+  end if;
+  v_usual := coalesce(exp(-(v_kind.pace).ln_cost), 1000 / nullif(f.average_duration_ms_per_item, 0));
+  if v_job.state in ('running', 'completing') and f.rate_per_s < 0.5 * v_usual then
+    v_reasons := v_reasons || jsonb_build_object('code', 'slow', 'message',
+      format('It does %s a second now; %s is usual for %s.', round(f.rate_per_s::numeric, 3), round(v_usual::numeric, 3),
+             case when (v_kind.pace).ln_cost is null then 'it' else 'its kind' end));
   end if;
   if v_slowest.worker is not null then
     v_reasons := v_reasons || jsonb_build_object('code', 'slowest_worker', 'message',

@@ -89,7 +89,7 @@ stable
 set search_path = ''
 as $$
   with active as (
-    select s.* from milepost_private.job_summaries s
+    select s.*, greatest(j.state_changed_at, j.run_after) as runnable_at from milepost_private.job_summaries s
     join milepost.jobs j on j.job_id = s.job_id
     where j.tenant_id = any (array(select milepost_private.my_tenants())) and j.finished_at is null
   )
@@ -97,7 +97,7 @@ as $$
     'active_jobs', count(*) filter (where a.state not in ('pending', 'retrying')),
     'total_items_per_second', coalesce(sum(a.rate_per_s) filter (where a.state in ('running', 'completing')), 0),
     'queue_depth', count(*) filter (where a.state in ('pending', 'retrying')),
-    'oldest_wait_s', extract(epoch from now() - min(a.created_at::timestamptz) filter (where a.state in ('pending', 'retrying'))),
+    'oldest_wait_s', extract(epoch from now() - min(a.runnable_at) filter (where a.state in ('pending', 'retrying') and a.runnable_at <= now())),
     'late_count', count(*) filter (where a.liveness = 'late'),
     'stuck_count', count(*) filter (where a.liveness in ('stalled', 'lost')),
     'failed_last_hour', (select count(*) from milepost.jobs j

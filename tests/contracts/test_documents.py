@@ -5,8 +5,9 @@ import re
 import tomllib
 from pathlib import Path
 
-import milepost
 import pytest
+
+import milepost
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])

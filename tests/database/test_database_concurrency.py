@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,6 +13,7 @@ from scratch_database import Checkpoint, Database
 
 THREADS = 16
 JOBS = 8
+PATIENCE_S = 10.0
 
 
 def said_by(worker: str, luck: random.Random) -> list[Checkpoint]:
@@ -194,20 +196,23 @@ def test_jobs_of_one_kind_that_end_in_two_requests_do_not_wait_for_each_other_in
         empty.record(tenant, {"job": key, "kind": kind}, seconds=0)
         jobs[key] = empty.job(tenant, key)["job_id"]
     empty.record(tenant, {"job": "paused", "state": "paused"}, seconds=1)
-    other = Database(empty.url)
+    other, watcher = Database(empty.url), Database(empty.url)
+    waiting = (
+        "select count(*) from pg_stat_activity where wait_event_type = 'Lock' "
+        "and datname = current_database()"
+    )
+    deadline = time.monotonic() + PATIENCE_S
     try:
-        with empty.connection.transaction(), ThreadPoolExecutor(1) as pool:
+        with ThreadPoolExecutor(1) as pool:
             # Each ends a job of kind a and another one, in the two orders that could meet.
-            empty.move(jobs["paused"], "completed", "report", seconds=2)
-            ended = pool.submit(other.move, jobs["second"], "completed", "report", seconds=2)
-            waits = (
-                "select pg_stat_clear_snapshot(), count(*) as waiting from pg_stat_activity "
-                "where wait_event_type = 'Lock' and datname = current_database()"
-            )
-            while not ended.done() and not empty.row(waits)["waiting"]:
-                pass
-            empty.move(jobs["first"], "completed", "report", seconds=2)
-        ended.result()
+            with empty.connection.transaction():
+                empty.move(jobs["paused"], "completed", "report", seconds=2)
+                ended = pool.submit(other.move, jobs["second"], "completed", "report", seconds=2)
+                while not ended.done() and not watcher.one(waiting) and time.monotonic() < deadline:
+                    pass
+                empty.move(jobs["first"], "completed", "report", seconds=2)
+            ended.result()
     finally:
         other.close()
+        watcher.close()
     assert {empty.job(tenant, key)["state"] for key in jobs} == {"completed"}

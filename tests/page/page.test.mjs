@@ -104,7 +104,7 @@ onPage("one job shows its stages, workers, items, events, cursor and metadata", 
   await heading(page, "Nightly import").waitFor();
   assert.match(page.url(), new RegExp(`#/jobs/${id}$`));
   await shows(page.locator(".far"), /403 of 1,000 rows[^]*chunk 1/);
-  await shows(page.locator(".stages"), /extract[^]*100%[^]*Completed[^]*load[^]*50\.0%[^]*5 of 10 rows/);
+  await shows(page.locator(".stages"), /extract[^]*100%[^]*Completed[^]*load[^]*50\.0%[^]*Running[^]*5 of 10 rows/);
   await shows(page.locator(".workers tbody tr").nth(1), /^slow\s+slowest/);
   const item = page.getByRole("button", { name: "part-1.csv" });
   await item.click();
@@ -430,7 +430,8 @@ onPage("the keyboard is enough", async (page) => {
 
 onPage("a message changes its own row and no other", async (page) => {
   const tenant = newTenant();
-  await checkpoint(tenant, ...["a", "b", "c"].map((job) => ({ job: `job-${job}`, items_total: 100, items_completed: 1 })));
+  // The others stand still, so that only a message could change them.
+  await checkpoint(tenant, ...["a", "b", "c"].map((job) => ({ job: `job-${job}`, items_total: 100, items_completed: 1, state: job === "b" ? "running" : "completed" })));
   await open(page, tenant.owner);
   await live(page);
   await row(page, "job-c").waitFor();

@@ -1,0 +1,62 @@
+"""A worker's loop in a process of its own, which does what it is told on stdin and tells what came of it.
+
+item: does the next item; flush: waits for delivery; hang: hangs while its heartbeat goes on; end: leaves the loop.
+Each item that is done is a line in the file `done`, as an outside effect would be.
+"""
+
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+
+facts = json.loads(sys.argv[1])
+if facts["skew_s"]:
+    clock = time.time
+    time.time = lambda: clock() + facts["skew_s"]
+
+import milepost  # noqa: E402 - after the clock is off
+import milepost._sender  # noqa: E402
+
+milepost._sender.CONTACT_S = 0.2
+
+
+def say(word: str) -> None:
+    sys.stdout.write(f"{word}\n")
+    sys.stdout.flush()
+
+
+def loop(job: milepost.Job) -> None:
+    counts = job.stage("load", facts["items"]) if facts["in_stage"] else job
+    offset = job.cursor["offset"] if job.cursor else 0
+    say(f"begins at {offset} in attempt {job.attempt}")
+    for order in sys.stdin:
+        match order.strip():
+            case "item":
+                with Path(facts["done"]).open("a") as done:
+                    done.write(f"{offset}\n")
+                offset += 1
+                counts.advance(1, cursor={"offset": offset})
+                say(f"did {offset}")
+            case "flush":
+                say(f"flushed {job.flush(30)}")
+            case "hang":
+                say("hangs")
+                threading.Event().wait()
+            case "end":
+                return
+
+
+job = milepost.claim([facts["kind"]]) if facts["claims"] else milepost.job(facts["job"], **facts["fields"])
+if job is None:
+    say("found nothing")
+    sys.exit()
+try:
+    with job:
+        try:
+            loop(job)
+        finally:
+            say("cleans up")
+except milepost.JobStopped as stopped:
+    say(type(stopped).__name__)
+say("left")
