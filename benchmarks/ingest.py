@@ -1,8 +1,8 @@
 """Checkpoints per second over HTTP, beside the floor: what Postgres takes from one prepared statement.
 
-The floor inserts n checkpoints from arrays and updates their jobs in one statement through psycopg: no JSON, no HTTP, no
-events, no validation. Ours is POST /v1/checkpoints through the local stack with everything on. 200 jobs, at most 20
-distinct jobs a batch, one connection, side by side in one run.
+The floor inserts n checkpoints from arrays and updates their jobs in one statement through psycopg: no JSON,
+no HTTP, no events, no validation. Ours is POST /v1/checkpoints through the local stack with everything on.
+200 jobs, at most 20 distinct jobs a batch, one connection, Postgres with fsync, side by side in one run.
 
     python -m benchmarks.ingest
 """
@@ -78,10 +78,15 @@ def seconds_each(send: Callable[[list[tuple[int, int]]], None], load: Load, size
 
 def main() -> None:
     random.seed(7)
-    with tempfile.TemporaryDirectory() as data, running(data=Path(data)) as stack, psycopg.connect(stack.database_url, autocommit=True) as database:
+    with (
+        tempfile.TemporaryDirectory() as data,
+        running(data=Path(data)) as stack,
+        psycopg.connect(stack.database_url, autocommit=True) as database,
+    ):
         database.execute("""
             create schema bench;
-            create table bench.jobs (id int primary key, done bigint, updated_at timestamptz) with (fillfactor = 60);
+            create table bench.jobs (id int primary key, done bigint, updated_at timestamptz)
+              with (fillfactor = 60);
             create table bench.checkpoints (job int, seq bigint, done bigint, at timestamptz default now(),
                                             primary key (job, seq));
             insert into bench.jobs select g, 0, now() from generate_series(0, 199) g;
@@ -92,7 +97,9 @@ def main() -> None:
             done = [seq * 10 for _, seq in rows]
             database.execute(FLOOR, (jobs, [seq for _, seq in rows], done, jobs, done), prepare=True)
 
-        with httpx.Client(base_url=stack.api_url, headers={"Authorization": f"Bearer {stack.worker_key}"}) as http:
+        with httpx.Client(
+            base_url=stack.api_url, headers={"Authorization": f"Bearer {stack.worker_key}"}
+        ) as http:
 
             def ours(rows: list[tuple[int, int]]) -> None:
                 answer = http.post("/v1/checkpoints", json=body(rows))

@@ -396,9 +396,10 @@ def job(
     """A job to be entered as a block: `with milepost.job("nightly-import", items_total=1000) as job: ...`.
 
     `job` is your own key for it; a job that exists is gone on with, from `job.cursor`; where it has ended, a
-    new run begins, under the key `<job> after <when that ended>`. `kind` is the key unless given. `worker` names the
-    lane where several processes share a job (`items_total` is the whole job's, `worker_items_total` this
-    lane's). `stages` are names, or `{"name", "items_total", "weight"}`. `url` and `key` default to
+    new run begins, under the key `<job> after <when that ended>`. `kind` is the key unless given. `worker`
+    names the lane where several processes share a job (`items_total` is the whole job's,
+    `worker_items_total` this lane's). `stages` are names, or `{"name", "items_total", "weight"}`. `url` and
+    `key` default to
     MILEPOST_URL and MILEPOST_KEY; without them, and where the server refuses the key, the loop runs untracked
     and one warning says so.
     """

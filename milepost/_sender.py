@@ -18,6 +18,7 @@ from milepost._words import dumps, warn_once
 from milepost.errors import ApiError, MilepostError, NotAllowed, TransportError, Unavailable
 
 if TYPE_CHECKING:  # the real import costs 100 ms, which the loop's process pays in the sender's thread
+    from milepost import models
     from milepost._client import Client
     from milepost.models import CheckpointsAnswer
 
@@ -290,7 +291,8 @@ class Sender:
         now = self._clock()
         self._failures += 1
         self._failing_since = now if self._failing_since is None else self._failing_since
-        delay_s = min(_LONGEST_BACKOFF_S, 0.5 * 2 ** min(self._failures - 1, 10)) * (0.5 + self._jitter())
+        longest = min(_LONGEST_BACKOFF_S, 0.5 * 2.0 ** min(self._failures - 1, 10))
+        delay_s = longest * (0.5 + self._jitter())
         if isinstance(error, Unavailable) and error.retry_after_s is not None:
             delay_s = max(delay_s, error.retry_after_s)
         self._not_before = now + delay_s

@@ -32,6 +32,7 @@ from milepost.cli.feed import ACTIVE, follow
 from milepost.cli.jobs import show_job
 from milepost.cli.watch import Shape, draw, print_changes
 
+_KIND = "demo_checksums"
 _HASH_AT_MOST_S = 20.0
 _VERIFY_AT_MOST_S = 12.0
 _PATIENCE_S = 60.0
@@ -172,7 +173,7 @@ class Work(threading.Thread):
     def _lead(self) -> None:
         job = milepost.job(
             self.key,
-            kind="demo_checksums",
+            kind=_KIND,
             name="Checksums of the Python and Node installations",
             unit="files",
             stages=_STAGES,
@@ -231,7 +232,7 @@ def _work(
     # Ctrl-C reaches all processes of a terminal; the first one hears it and sets `stop`.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with milepost.job(key, worker=lane, url=place.url, key=place.key) as job:
+        with milepost.job(key, kind=_KIND, worker=lane, url=place.url, key=place.key) as job:
             hashing = Checksums(job, "hash", time.monotonic() + _HASH_AT_MOST_S, stop)
             for batch in iter(files.get, None):
                 for path in batch:

@@ -214,7 +214,7 @@ class Stack:
             self._postgres.url(),
             self._keys.jwt_secret,
             role_token=swap.role_token,
-            # A developer's machine pays for no plan: what messages would cost is told by milepost.message_budget.
+            # A developer's machine pays for no plan; milepost.message_budget tells what messages would cost.
             limits=Limits(users=10**6, joins_per_s=10**6, events_per_s=10**9),
             allow_misbehaviour=self._allow_misbehaviour,
         )

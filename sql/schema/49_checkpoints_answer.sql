@@ -32,7 +32,7 @@ begin
           when j.state in ('pausing', 'paused') then 'pause'
           else 'continue' end,
         'percent_complete', f.percent_complete, 'eta_ms', f.eta_ms, 'next_checkpoint_ms', c.interval_ms,
-        'suggested_batch_items', least(greatest(round(h.items_per_ms * c.interval_ms), 1), 1e9)
+        'suggested_batch_items', case when h.items_per_ms is not null then least(greatest(round(h.items_per_ms * c.interval_ms), 1), 1e9) end
       ) order by h.n)
       from heard h
       join milepost.jobs j on j.job_id = h.job_id

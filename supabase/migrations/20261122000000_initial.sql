@@ -2111,19 +2111,35 @@ immutable
 set search_path = ''
 as $$
 declare
-  v_on_time milepost_private.liveness_verdict;
+  v_on_time  milepost_private.liveness_verdict;
+  v_verdict  milepost_private.liveness_verdict;
+  v_active_s double precision := milepost_private.active_clock(pulse.active_s, pulse.active_at, pulse.running, at);
+  v_free_s   double precision;
 begin
   -- GUARD: not at work, or waiting for a rate limit to end
   if job.state not in ('running', 'completing', 'pausing', 'canceling') or job.rate_limited_until > at then
     v_on_time.liveness := 'on_time';
     return v_on_time;
   end if;
-  return milepost_private.rhythm_liveness(
+  -- Silence during a rate limit was no fault of the worker's: it counts from the limit's end.
+  if job.rate_limited_until is not null and not pulse.rhythm is null then
+    v_free_s := v_active_s - extract(epoch from at - job.rate_limited_until);
+    pulse.rhythm.risen_s := greatest((pulse.rhythm).risen_s, v_free_s);
+    pulse.rhythm.high_s := greatest((pulse.rhythm).high_s, v_free_s);
+  end if;
+  v_verdict := milepost_private.rhythm_liveness(
     pulse.rhythm,
-    milepost_private.active_clock(pulse.active_s, pulse.active_at, pulse.running, at),
-    extract(epoch from at - coalesce(job.last_checkpoint_at, job.attempt_started_at, job.created_at))::double precision,
+    v_active_s,
+    extract(epoch from at - greatest(
+      coalesce(job.last_checkpoint_at, job.attempt_started_at, job.created_at), job.rate_limited_until))::double precision,
     job.stall_after_ms / 1000.0,
     kind.rhythm);
+  -- The deadline is a clock of its own: what passes it is late, however lively, and never reset for it.
+  if v_verdict.liveness = 'on_time' and v_active_s * 1000 > job.processing_deadline_ms then
+    v_verdict.liveness := 'late';
+    v_verdict.reason := 'past_deadline';
+  end if;
+  return v_verdict;
 end;
 $$;
 comment on function milepost_private.liveness_of(milepost.jobs, milepost_private.pulses, milepost_private.kinds, timestamptz) is
@@ -2820,7 +2836,8 @@ begin
     rhythm = milepost_private.rhythm_step(p.rhythm, milepost_private.active_clock(p.active_s, p.active_at, p.running, begin_attempt.at),
                                           f.work_done + j.items_skipped, 'retry'),
     pace = milepost_private.pace_step(p.pace, milepost_private.active_clock(p.active_s, p.active_at, p.running, begin_attempt.at),
-                                      f.work_done, f.items_pending)
+                                      f.work_done, f.items_pending),
+    settled = f.work_done + j.items_skipped
   from milepost.jobs j,
   lateral milepost_private.figures(j, null, null, begin_attempt.at) f
   where j.job_id = begin_attempt.job_id and p.job_id = j.job_id and p.pace is not null;
@@ -2853,6 +2870,7 @@ declare
   v_allowed text;
   v_drafts  milepost_private.event_draft[];
   v_fields  jsonb;
+  v_load    int;
 begin
   select * into v_job from milepost.jobs j where j.job_id = transition.job_id for no key update;
   v_prior := v_job.state;
@@ -2909,11 +2927,12 @@ begin
        from milepost.jobs j where j.job_id = p.job_id), 'resume')
     where p.job_id = transition.job_id and p.rhythm is not null;
   end if;
-  if (v_prior in ('running', 'completing', 'pausing', 'canceling')) <> (new_state in ('running', 'completing', 'pausing', 'canceling')) then
+  v_load := (new_state in ('running', 'completing', 'pausing', 'canceling'))::int - (v_prior in ('running', 'completing', 'pausing', 'canceling'))::int;
+  -- Also by 0 before a kind learns: whoever locks a kind's row holds its tenant's first, so that requests cannot deadlock.
+  if v_load <> 0 or new_state = 'completed' then
     insert into milepost_private.tenant_loads as t (tenant_id, jobs_at_work)
-    values (v_job.tenant_id, 1)
-    on conflict on constraint tenant_loads_pkey do update set
-      jobs_at_work = greatest(t.jobs_at_work + case when transition.new_state in ('running', 'completing', 'pausing', 'canceling') then 1 else -1 end, 0);
+    values (v_job.tenant_id, greatest(v_load, 0))
+    on conflict on constraint tenant_loads_pkey do update set jobs_at_work = greatest(t.jobs_at_work + v_load, 0);
   end if;
   if new_state = 'completed' then
     perform milepost_private.learn_kind(transition.job_id);
@@ -2941,6 +2960,29 @@ comment on function milepost_private.transition(uuid, text, text, text, text, ti
 'Brings a job into a state: checks that the verb may, keeps the active clock, ends its stages, leaves the events. Refuses with 409 and what is allowed.';
 revoke execute on function milepost_private.transition(uuid, text, text, text, text, timestamptz) from public, anon, authenticated;
 grant execute on function milepost_private.transition(uuid, text, text, text, text, timestamptz) to service_role;
+
+-- check_transition: what writes a state past transition() keeps to the state machine, too.
+create or replace function milepost_private.check_transition()
+returns trigger
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  if not exists (select from milepost_private.transitions t
+                 where t.prior_state = old.state and t.new_state = new.state) then
+    perform milepost_private.refuse(409, 'invalid_transition',
+      format('Expected a permitted change of state; %s is %s and cannot become %s.', old.key, old.state, new.state),
+      'Use pause_job, resume_job, cancel_job, retry_job, or report as its worker.');
+  end if;
+  return new;
+end;
+$$;
+comment on function milepost_private.check_transition() is 'Refuses a change of a job''s state that milepost_private.transitions does not list.';
+revoke execute on function milepost_private.check_transition() from public, anon, authenticated;
+
+create or replace trigger job_state_follows_the_state_machine before update of state on milepost.jobs
+  for each row when (old.state is distinct from new.state) execute function milepost_private.check_transition();
 
 -- ==== sql/schema/45_entry.sql
 
@@ -3407,6 +3449,8 @@ begin
     select e.job_id, min(e.n) as n,
            count(*) filter (where e.refusal is null and not e.is_duplicate) as accepted,
            count(*) filter (where e.refusal is null and e.is_duplicate) as duplicates,
+           sum((e.batch ->> 'items')::double precision) filter (where e.batch ->> 'duration_ms' is not null)
+             / nullif(sum((e.batch ->> 'duration_ms')::double precision) filter (where e.batch ->> 'items' is not null), 0) as items_per_ms,
            -- An attempt that ended while this request was recorded is over, too.
            bool_and(e.refusal is not distinct from 'stale_attempt' or e.attempt < j.attempt) as is_stale
     from unnest(entries) e join milepost.jobs j on j.job_id = e.job_id
@@ -3423,12 +3467,14 @@ begin
           when j.state in ('canceling', 'canceled') then 'cancel'
           when j.state in ('pausing', 'paused') then 'pause'
           else 'continue' end,
-        'percent_complete', f.percent_complete, 'eta_ms', f.eta_ms, 'next_checkpoint_ms', 1000
+        'percent_complete', f.percent_complete, 'eta_ms', f.eta_ms, 'next_checkpoint_ms', c.interval_ms,
+        'suggested_batch_items', case when h.items_per_ms is not null then least(greatest(round(h.items_per_ms * c.interval_ms), 1), 1e9) end
       ) order by h.n)
       from heard h
       join milepost.jobs j on j.job_id = h.job_id
       left join milepost_private.pulses p on p.job_id = j.job_id
       left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+      cross join (values (1000)) c (interval_ms)
       cross join lateral milepost_private.figures(j, p, k, checkpoints_answer.at) f), '[]'),
     'errors', coalesce((
       select jsonb_agg(jsonb_build_object(
@@ -3799,7 +3845,7 @@ begin
 
   -- PULSE: clock, pace and rhythm of each job, once a request; and is a progress event due?
   with counted as (
-    select j.job_id, j.tenant_id, j.owner_id, t.*, j.state
+    select j.job_id, j.tenant_id, j.owner_id, t.*, j.state, j.rate_limited_until
     from milepost.jobs j cross join lateral milepost_private.tally_of(j) t
     where j.job_id in (select e.job_id from unnest(v_entries) e)
   ), beaten as (
@@ -3808,7 +3854,8 @@ begin
       active_at = greatest(p.active_at, v_now),
       pace = milepost_private.pace_step(p.pace, milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now), c.work, c.pending),
       rhythm = milepost_private.rhythm_step(p.rhythm, milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now), c.settled,
-        case when p.job_id = any (v_staged) then 'stage' else 'checkpoint' end),
+        -- A gap in which a rate limit was waited for is no sample of the rhythm.
+        case when p.job_id = any (v_staged) then 'stage' when c.rate_limited_until > p.active_at then 'resume' else 'checkpoint' end),
       progress_event_at = case when d.is_due then v_now else p.progress_event_at end,
       progress_event_percent = case when d.is_due then c.percent else p.progress_event_percent end,
       held_back = not d.is_due,
@@ -4106,7 +4153,7 @@ create table if not exists milepost_private.sweeps (
   constraint sweeps_pkey primary key (only_row),
   constraint there_is_one_row check (only_row)
 );
-comment on table milepost_private.sweeps is 'When the last sweep ran; until when nobody is reset for missing contact, because Milepost itself was not reached.';
+comment on table milepost_private.sweeps is 'When the last sweep ran; until when nobody is reset for missing contact, because Milepost itself was away or not reached.';
 alter table milepost_private.sweeps enable row level security;
 drop policy if exists "the sweep's clock is no secret" on milepost_private.sweeps;
 create policy "the sweep's clock is no secret" on milepost_private.sweeps for select to authenticated using (only_row);
@@ -4143,7 +4190,7 @@ as $$
   left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
   cross join lateral milepost_private.liveness_of(j, p, k, stuck_jobs.at) v
   cross join lateral (select extract(epoch from stuck_jobs.at - coalesce(j.last_checkpoint_at, j.attempt_started_at))::double precision as age_s) c
-  where j.finished_at is null and j.state in ('running', 'completing', 'pausing')
+  where j.finished_at is null and j.state in ('running', 'completing', 'pausing', 'canceling')
     and v.liveness in ('stalled', 'lost');
 $$;
 comment on function milepost_private.stuck_jobs(timestamptz) is 'The active jobs that are stalled or lost at the given time. Cost follows active jobs only.';
@@ -4182,7 +4229,8 @@ set search_path = ''
 as $$
 declare
   v_now     timestamptz := coalesce(at, clock_timestamp());
-  v_grace_s constant double precision := 60;
+  v_grace   constant interval := '1 minute';
+  v_pause   constant interval := '2 minutes';
   v_hold    boolean;
   v_stuck   milepost_private.stuck_job;
   v_job     milepost.jobs;
@@ -4191,14 +4239,23 @@ declare
   v_failed  int := 0;
   v_ended   int := 0;
 begin
-  -- HOLD: several jobs that all fell silent together say that Milepost was not reached, not that they all died.
+  -- HOLD: several jobs that all fell silent together say that Milepost was not reached, not that they all died; unless
+  -- somebody else reached it since. And where nobody swept for a while, Milepost was away itself; unless its scheduler
+  -- comes no more often than that, which leaves the same gap before the next sweep, too.
   update milepost_private.sweeps s set
-    hold_until = case when q.quiet then v_now + interval '2 minutes' else s.hold_until end, swept_at = v_now
+    hold_until = case
+      when q.are_silent and not exists (select from milepost_private.keys k where k.last_used_at > q.heard_at + interval '1 minute')
+        or v_now - s.swept_at > v_pause and s.hold_until is distinct from s.swept_at + v_pause then v_now + v_pause
+      else s.hold_until end,
+    swept_at = v_now
   from (
-    select count(*) >= 3 and v_now - max(j.last_checkpoint_at) > interval '30 seconds'
-           and max(j.last_checkpoint_at) - min(j.last_checkpoint_at) < interval '1 minute' as quiet
-    from milepost.jobs j
-    where j.finished_at is null and j.state in ('running', 'completing') and j.last_checkpoint_at > v_now - interval '1 hour'
+    select max(h.heard_at) as heard_at,
+           count(*) filter (where h.heard_at > h.last_at - interval '1 minute') >= 3 and v_now - max(h.heard_at) > interval '30 seconds' as are_silent
+    from (
+      select j.last_checkpoint_at as heard_at, max(j.last_checkpoint_at) over () as last_at
+      from milepost.jobs j
+      where j.finished_at is null and j.state in ('running', 'completing') and j.last_checkpoint_at > v_now - interval '1 hour'
+    ) h
   ) q
   where s.only_row
   returning s.hold_until > v_now into v_hold;
@@ -4206,7 +4263,9 @@ begin
   for v_stuck in select * from milepost_private.stuck_jobs(v_now) order by job_id loop
     -- Another sweep has it, or its worker is just reporting: leave it alone.
     select j.* into v_job from milepost.jobs j where j.job_id = v_stuck.job_id for no key update skip locked;
-    continue when v_job.job_id is null or v_job.state not in ('running', 'completing', 'pausing');
+    continue when v_job.job_id is null or v_job.state not in ('running', 'completing', 'pausing', 'canceling');
+    -- It was heard while this sweep was at the others: the next one judges it.
+    continue when extract(epoch from v_now - v_job.last_checkpoint_at) < v_stuck.contact_age_s;
     v_found := v_found + 1;
     update milepost_private.pulses p set stalled_at = v_now where p.job_id = v_job.job_id and p.stalled_at is null;
     if found then
@@ -4215,6 +4274,12 @@ begin
       ))::milepost_private.event_draft], v_now);
     end if;
     continue when not coalesce(v_stuck.is_sure, false) or coalesce(v_hold, false) and v_stuck.contact_age_s > 20 and v_job.stall_after_ms is null;
+    -- Its heartbeat goes on, so that no grace ends, but the loop that should acknowledge hangs.
+    if v_job.state = 'canceling' then
+      perform milepost_private.transition(v_job.job_id, 'canceled', 'reset', v_job.state_reason, v_job.state_actor, v_now);
+      v_ended := v_ended + 1;
+      continue;
+    end if;
     perform milepost_private.transition(v_job.job_id,
       case when v_job.attempt < v_job.max_attempts then 'retrying' else 'failed' end, 'reset',
       format('%s: no progress for %s s, more than %s s (%s)', v_stuck.liveness, round(v_stuck.silence_s), round(v_stuck.threshold_s::numeric, 1), v_stuck.reason),
@@ -4222,11 +4287,15 @@ begin
     if v_job.attempt < v_job.max_attempts then v_reset := v_reset + 1; else v_failed := v_failed + 1; end if;
   end loop;
 
-  -- A cancel or a pause that nobody is there to acknowledge.
+  -- A cancel or a pause that nobody is there to acknowledge: who has not, was not heard for the grace time.
   for v_job in
     select j.* from milepost.jobs j
     where j.finished_at is null and j.state in ('canceling', 'pausing')
-      and v_now - greatest(j.state_changed_at, j.last_checkpoint_at) > v_grace_s * interval '1 second'
+      and v_now - j.state_changed_at > v_grace
+      and not exists (
+        select from milepost.lanes l
+        where l.job_id = j.job_id and l.attempt = j.attempt and v_now - l.last_checkpoint_at <= v_grace
+          and l.state not in ('completed', 'canceled', 'failed') and not (j.state = 'pausing' and l.state = 'paused'))
     order by j.job_id for no key update skip locked
   loop
     perform milepost_private.transition(v_job.job_id, case v_job.state when 'canceling' then 'canceled' else 'paused' end, 'reset',
@@ -4426,7 +4495,7 @@ comment on column milepost.job_progress.eta_low_ms is 'Lower end of the central 
 comment on column milepost.job_progress.eta_high_ms is 'Upper end of the central 80 % interval.';
 comment on column milepost.job_progress.eta_reason is 'Why eta_ms is null: no_total, no_progress, paused, rate_limited, finished, not_started, stalled.';
 comment on column milepost.job_progress.liveness is 'on_time, late, stalled or lost: computed when read, never stored.';
-comment on column milepost.job_progress.liveness_reason is 'no_progress, no_contact, no_net_progress or never_started.';
+comment on column milepost.job_progress.liveness_reason is 'no_progress, no_contact, no_net_progress, never_started or past_deadline.';
 comment on column milepost.job_progress.threshold_s is 'Seconds of silence after which it counts as stalled.';
 comment on column milepost.job_progress.health is 'excellent, good, fair or poor.';
 comment on column milepost.job_progress.time_processing_ms is 'Its active clock: time spent running, pauses and waits excluded.';
@@ -5127,6 +5196,8 @@ declare
   v_slowest record;
   v_reasons jsonb := '[]';
   v_silent  text;
+  v_queue   text;
+  v_usual   double precision;
   v_summary text;
 begin
   select * into v_job from milepost.jobs j where j.job_id = explain.job_id;
@@ -5140,21 +5211,39 @@ begin
     from milepost.lanes x where x.job_id = explain.job_id and x.attempt = v_job.attempt and x.state in ('running', 'completing')
   ) l where l.lanes > 1 and l.rate is not null order by l.rate limit 1;
 
+  if v_job.state in ('pending', 'retrying') then
+    select format(', for %s now; %s of its kind %s before it',
+             milepost_private.seconds_in_words(greatest(extract(epoch from at - greatest(v_job.state_changed_at, v_job.run_after)), 0)),
+             case when q.ahead = 1000 then 'at least 1000' else q.ahead::text end, case when q.ahead = 1 then 'is' else 'are' end)
+    into v_queue
+    from (
+      select count(*) as ahead from (
+        select from milepost.jobs j
+        where j.tenant_id = v_job.tenant_id and j.kind = v_job.kind and j.state in ('pending', 'retrying')
+          and (j.priority > v_job.priority or j.priority = v_job.priority and j.created_at < v_job.created_at)
+          and (j.run_after is null or j.run_after <= explain.at)
+        limit 1000) a) q;
+  end if;
+
   v_summary := case
     when v_job.state = 'completed' then format('Completed after %s of work.', milepost_private.seconds_in_words(f.time_processing_ms / 1000.0))
     when v_job.state = 'failed' then format('Failed in attempt %s of %s: %s', v_job.attempt, v_job.max_attempts, coalesce(v_job.error, 'no reason was given'))
     when v_job.state = 'canceled' then format('Canceled%s.', coalesce(' by ' || v_job.state_actor, ''))
-    when v_job.state = 'pending' then 'Waiting for a worker to claim it.'
+    when v_job.state = 'pending' and v_job.run_after > at then
+      format('Waiting for its time, in %s.', milepost_private.seconds_in_words(extract(epoch from v_job.run_after - at)))
+    when v_job.state = 'pending' then format('Waiting for a worker to claim it%s.', v_queue)
     when v_job.state = 'retrying' then format('Waiting for attempt %s of %s%s: %s', v_job.attempt, v_job.max_attempts,
-      case when v_job.run_after > at then ', in ' || milepost_private.seconds_in_words(extract(epoch from v_job.run_after - at)) else '' end,
+      case when v_job.run_after > at then ', in ' || milepost_private.seconds_in_words(extract(epoch from v_job.run_after - at)) else v_queue end,
       coalesce(v_job.state_reason, 'the last attempt ended'))
     when v_job.state = 'paused' then format('Paused by %s%s.', coalesce(v_job.state_actor, 'a worker'), coalesce(': ' || v_job.state_reason, ''))
     when v_job.state = 'pausing' then format('Asked to pause by %s; its workers have not acknowledged yet.', v_job.state_actor)
     when v_job.state = 'canceling' then format('Asked to cancel by %s; its workers have not acknowledged yet.', v_job.state_actor)
     when f.rate_limited then format('Rate limited for another %s.', milepost_private.seconds_in_words(extract(epoch from v_job.rate_limited_until - at)))
-    when f.liveness = 'lost' then format('Lost: nothing was heard for %s.', milepost_private.seconds_in_words(extract(epoch from at - v_job.last_checkpoint_at)))
+    when f.liveness = 'lost' then format('Lost: nothing was heard for %s.', milepost_private.seconds_in_words(extract(epoch from at - coalesce(v_job.last_checkpoint_at, v_job.attempt_started_at))))
     when f.liveness_reason = 'no_net_progress' then 'Stalled: its count falls and climbs without a new high.'
     when f.liveness = 'stalled' then format('Stalled: its worker reports, but made no progress for %s; more than %s is unusual for it.', v_silent, milepost_private.seconds_in_words(f.threshold_s))
+    when f.liveness_reason = 'past_deadline' then format('Late: it has taken %s of its %s.',
+      milepost_private.seconds_in_words(f.time_processing_ms / 1000.0), milepost_private.seconds_in_words(v_job.processing_deadline_ms / 1000.0))
     when f.liveness = 'late' then format('Late: no progress for %s; it counts as stalled after %s.', v_silent, milepost_private.seconds_in_words(f.threshold_s))
     when f.eta_ms is not null then format('On time; about %s left.', milepost_private.seconds_in_words(f.eta_ms / 1000.0))
     when f.eta_reason = 'no_total' then 'On time; no finish time, since the total is unknown.'
@@ -5172,10 +5261,17 @@ begin
     v_reasons := v_reasons || jsonb_build_object('code', 'retried', 'message',
       format('This is attempt %s of %s.', v_job.attempt, v_job.max_attempts));
   end if;
-  if v_job.processing_deadline_ms is not null and f.time_processing_ms + coalesce(f.eta_ms, 0) > v_job.processing_deadline_ms and v_job.finished_at is null then
+  if v_job.processing_deadline_ms is not null and f.time_processing_ms + coalesce(f.eta_ms, 0) > v_job.processing_deadline_ms and v_job.finished_at is null
+    and f.liveness_reason is distinct from 'past_deadline' then
     v_reasons := v_reasons || jsonb_build_object('code', 'past_deadline', 'message',
       format('It will have taken %s of its %s.', milepost_private.seconds_in_words((f.time_processing_ms + coalesce(f.eta_ms, 0)) / 1000.0),
              milepost_private.seconds_in_words(v_job.processing_deadline_ms / 1000.0)));
+  end if;
+  v_usual := coalesce(exp(-(v_kind.pace).ln_cost), 1000 / nullif(f.average_duration_ms_per_item, 0));
+  if v_job.state in ('running', 'completing') and f.rate_per_s < 0.5 * v_usual then
+    v_reasons := v_reasons || jsonb_build_object('code', 'slow', 'message',
+      format('It does %s a second now; %s is usual for %s.', round(f.rate_per_s::numeric, 3), round(v_usual::numeric, 3),
+             case when (v_kind.pace).ln_cost is null then 'it' else 'its kind' end));
   end if;
   if v_slowest.worker is not null then
     v_reasons := v_reasons || jsonb_build_object('code', 'slowest_worker', 'message',
@@ -5308,7 +5404,7 @@ stable
 set search_path = ''
 as $$
   with active as (
-    select s.* from milepost_private.job_summaries s
+    select s.*, greatest(j.state_changed_at, j.run_after) as runnable_at from milepost_private.job_summaries s
     join milepost.jobs j on j.job_id = s.job_id
     where j.tenant_id = any (array(select milepost_private.my_tenants())) and j.finished_at is null
   )
@@ -5316,7 +5412,7 @@ as $$
     'active_jobs', count(*) filter (where a.state not in ('pending', 'retrying')),
     'total_items_per_second', coalesce(sum(a.rate_per_s) filter (where a.state in ('running', 'completing')), 0),
     'queue_depth', count(*) filter (where a.state in ('pending', 'retrying')),
-    'oldest_wait_s', extract(epoch from now() - min(a.created_at::timestamptz) filter (where a.state in ('pending', 'retrying'))),
+    'oldest_wait_s', extract(epoch from now() - min(a.runnable_at) filter (where a.state in ('pending', 'retrying') and a.runnable_at <= now())),
     'late_count', count(*) filter (where a.liveness = 'late'),
     'stuck_count', count(*) filter (where a.liveness in ('stalled', 'lost')),
     'failed_last_hour', (select count(*) from milepost.jobs j
@@ -5396,3 +5492,24 @@ begin
     end loop;
   end if;
 end $$;
+
+-- ==== sql/schema/82_cron.sql
+
+-- Scheduled work, where pg_cron exists: the sweep, retention, and what pg_cron writes down of both. Safe to repeat, and
+-- beside another scheduler of /cron/sweep. Without pg_cron that one is needed; after `create extension pg_cron` run this
+-- file again. Dropping Milepost's schemas leaves the schedule: select cron.unschedule(jobname) from cron.job where jobname
+-- like 'milepost-%'.
+do $$
+begin
+  -- GUARD: no pg_cron, or one from before schedules in seconds
+  if not exists (select from pg_catalog.pg_extension e
+                 where e.extname = 'pg_cron' and string_to_array(substring(e.extversion from '^\d+\.\d+'), '.')::int[] >= array[1, 5]) then
+    return;
+  end if;
+  perform cron.schedule('milepost-sweep', '30 seconds', 'select milepost.sweep()');
+  perform cron.schedule('milepost-purge', '30 3 * * *', 'select milepost.purge_history()');
+  perform cron.schedule('milepost-prune', '45 3 * * *',
+    'delete from cron.job_run_details d using cron.job j '
+    'where j.jobid = d.jobid and j.jobname like ''milepost-%'' and d.end_time < now() - interval ''1 day''');
+end;
+$$;

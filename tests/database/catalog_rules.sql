@@ -67,11 +67,10 @@ where c.relnamespace in ('milepost'::regnamespace, 'milepost_private'::regnamesp
 select c.oid::regclass::text as name from pg_class c cross join lateral aclexplode(c.relacl) a
 where c.relnamespace in ('milepost'::regnamespace, 'milepost_private'::regnamespace) and a.grantee in (0, 'anon'::regrole);
 
--- rule: triggers live in the private schema and are named in the order in which they run
+-- rule: what triggers run is private
 select t.tgrelid::regclass || ': ' || t.tgname as name from pg_trigger t join pg_class c on c.oid = t.tgrelid
 where c.relnamespace in ('milepost'::regnamespace, 'milepost_private'::regnamespace) and not t.tgisinternal
-  and (t.tgname !~ '^_[0-9]{3}_' or t.tgfoid not in (
-    select p.oid from pg_proc p where p.pronamespace = 'milepost_private'::regnamespace));
+  and t.tgfoid not in (select p.oid from pg_proc p where p.pronamespace = 'milepost_private'::regnamespace);
 
 -- rule: what changes with every checkpoint carries no index
 select i.indexrelid::regclass::text as name from pg_index i

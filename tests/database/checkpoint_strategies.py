@@ -21,11 +21,14 @@ COUNTED = {
     "bytes_processed": counts,
     "items_total": totals,
 }
-stage_reports = st.fixed_dictionaries(
-    {"name": st.sampled_from(STAGES)},
-    optional=COUNTED
-    | {"state": st.sampled_from(["pending", "running", "completed", "failed", "skipped", "canceled"])},
-)
+STAGED = COUNTED | {
+    "state": st.sampled_from(["pending", "running", "completed", "failed", "skipped", "canceled"])
+}
+
+
+def _stages(extra: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[Any]:
+    report = st.fixed_dictionaries({"name": st.sampled_from(STAGES)}, optional=STAGED | extra)
+    return st.one_of(report, st.lists(report, max_size=2, unique_by=lambda stage: stage["name"]))
 
 
 def _items(worker: str) -> st.SearchStrategy[list[dict[str, Any]]]:
@@ -49,7 +52,7 @@ def _fields(worker: str, *, facts: bool) -> dict[str, st.SearchStrategy[Any]]:
         "worker_items_total": totals,
         "state": st.sampled_from(["running", "paused", "completing", "completed", "canceled"]),
         "cursor": st.one_of(st.none(), st.integers(0, 99)),
-        "stage": st.one_of(stage_reports, st.lists(stage_reports, max_size=2, unique_by=lambda s: s["name"])),
+        "stage": _stages({}),
         "items": _items(worker),
     }
     if facts:
@@ -62,11 +65,8 @@ def _fields(worker: str, *, facts: bool) -> dict[str, st.SearchStrategy[Any]]:
             "name": st.sampled_from(["Nightly", "Daily"]),
             "unit": st.sampled_from(["rows", "files"]),
             "kind": st.sampled_from(["csv", "video"]),
+            "stage": _stages({"weight": st.sampled_from([1, 3, 5])}),
         }
-        optional["stage"] = st.one_of(
-            stage_reports.flatmap(lambda s: st.sampled_from([1, 3]).map(lambda w: s | {"weight": w})),
-            optional["stage"],
-        )
     return optional
 
 

@@ -129,6 +129,20 @@ def test_a_late_cursor_commits_what_was_counted_before_it_and_no_more(
     assert counts(database.stages(job["job_id"])["load"]) == (4, 1, 0, 0, 0)
 
 
+def test_a_late_cursor_of_a_new_attempt_commits_what_that_attempt_began_with(
+    database: Database, tenant: str
+) -> None:
+    stage = {"name": "load", "items_completed": 5}
+    database.record(tenant, report(5, seq=0, stage=stage, cursor="first"))
+    job_id = database.job(tenant)["job_id"]
+    database.move(job_id, "retrying", "retry", seconds=1)
+    database.record(tenant, report(9, attempt=2, seq=1, stage=stage | {"items_completed": 9}))
+    database.record(tenant, {"job": "job", "attempt": 2, "seq": 0, "cursor": "second"})
+    database.move(job_id, "retrying", "retry", seconds=2)
+    assert database.job(tenant)["items_completed"] == 5
+    assert database.stages(job_id)["load"]["items_completed"] == 5
+
+
 def test_a_new_attempt_puts_items_in_processing_back_and_keeps_what_is_settled(
     database: Database, tenant: str
 ) -> None:

@@ -123,6 +123,19 @@ def test_the_percent_of_weighted_stages_is_their_weighted_mean(database: Databas
     assert (shown["items_total"], shown["items_completed"], shown["items_pending"]) == (20, 15, 5)
 
 
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]], ids=["in order", "late"])
+def test_a_stages_weight_is_what_the_greatest_seq_said(
+    database: Database, tenant: str, order: list[int]
+) -> None:
+    said = [
+        {"job": "job", "seq": seq, "stage": {"name": "load", "weight": weight}}
+        for seq, weight in ((0, 3), (1, 5))
+    ]
+    for n in order:
+        database.record(tenant, said[n])
+    assert database.stages(database.job(tenant)["job_id"])["load"]["weight"] == 5
+
+
 @pytest.mark.parametrize("weight", [0, 1e-12])
 def test_a_stage_that_hardly_counts_still_keeps_the_job_below_100_percent(
     database: Database, tenant: str, weight: float

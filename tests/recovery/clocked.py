@@ -1,6 +1,5 @@
-"""The database at moments that a test chooses: what is reported, swept and read has its time as an argument."""
+"""The database at moments that a test chooses: what is done has its time as an argument."""
 
-import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -41,7 +40,9 @@ class Clocked:
 
     def create(self, job: str, seconds: float = 0, **fields: object) -> Row:
         caller = {"tenant_id": self.tenant_id, "received_at": moment(seconds).isoformat()}
-        made: Row = self.one("select milepost.create_job(%s, %s)", Jsonb(caller), Jsonb({"job": job} | fields))
+        made: Row = self.one(
+            "select milepost.create_job(%s, %s)", Jsonb(caller), Jsonb({"job": job} | fields)
+        )
         return made["job"]
 
     def report(self, job: str, seconds: float, done: int | None = None, **fields: object) -> Row:
@@ -52,8 +53,9 @@ class Clocked:
             "received_at": moment(seconds).isoformat(),
             "checkpoints": [entry],
         }
-        answer: Row = self.one("select milepost.record_checkpoints(%s)", Jsonb(body))
+        answer = self.one("select milepost.record_checkpoints(%s)", Jsonb(body))
         assert not [e for e in answer["errors"] if e["code"] != "stale_attempt"], answer
+        result: Row
         (result,) = answer["results"]
         return result
 
@@ -109,12 +111,8 @@ class Clocked:
         )
         return [row for row in rows if not types or row["type"] in types]
 
-    def steady(self, *jobs: str, until: int, since: int = 0, **fields: object) -> None:
-        """These jobs settle one item a second, each with its cursor."""
-        for second in range(since, until + 1):
+    def steady(self, *jobs: str, until: int, since: int = 0) -> None:
+        """These jobs settle an item a second, reported every five, each with its cursor."""
+        for second in range(since, until + 1, 5):
             for job in jobs:
-                self.report(job, second, second, cursor=second, **fields)
-
-
-def said(rows: list[Row]) -> str:
-    return json.dumps(rows, default=str)
+                self.report(job, second, second, cursor=second)

@@ -1,6 +1,7 @@
 """A worker's loop in a process of its own, which does what it is told on stdin and tells what came of it.
 
-item: does the next item; flush: waits for delivery; hang: hangs while its heartbeat goes on; end: leaves the loop.
+item: does the next item; flush: waits for delivery; hang: hangs while its heartbeat goes on;
+end: leaves the loop.
 Each item that is done is a line in the file `done`, as an outside effect would be.
 """
 

@@ -123,10 +123,12 @@ class Loops:
         **fields: object,
     ) -> Loop:
         """A process that works on the job, or without one on what it can claim."""
+        fields |= {"kind": KIND, "retry_backoff_ms": 1}
+        if not in_stage:
+            fields["items_total"] = items
         facts = {
-            "job": job, "claims": job is None, "kind": KIND, "items": items, "in_stage": in_stage, "skew_s": skew_s,
-            "done": str(self.done_file),
-            "fields": {"kind": KIND, "retry_backoff_ms": 1} | ({} if in_stage else {"items_total": items}) | fields,
+            "job": job, "claims": job is None, "kind": KIND, "fields": fields,
+            "items": items, "in_stage": in_stage, "skew_s": skew_s, "done": str(self.done_file),
         }  # fmt: skip
         environment = {"MILEPOST_URL": url or self.stack.api_url, "MILEPOST_KEY": self.tenant.worker_key}
         self._loops.append(Loop(environment, facts))
@@ -164,20 +166,23 @@ class Loops:
         return [row for row in rows if row["type"] in types]
 
     def pass_time(self, seconds: float, job: str = "job", *, heard: bool = False) -> None:
-        """Moves the job's past back, as if so much time had passed without a word, or with heartbeats only."""
-        shifts = {"milepost_private.pulses": ("active_at", "progress_event_at")}
+        """Moves the job's past back, as if so much time had passed without a word.
+
+        If it was heard meanwhile, with heartbeats only.
+        """
+        shifts = ["milepost_private.pulses: active_at progress_event_at"]
         if not heard:
-            shifts |= {
-                "milepost.jobs": (
-                    "created_at", "started_at", "attempt_started_at", "state_changed_at", "last_checkpoint_at",
-                    "last_progress_at", "run_after",
-                ),
-                "milepost.lanes": ("first_checkpoint_at", "last_checkpoint_at", "last_progress_at"),
-            }  # fmt: skip
+            shifts += [
+                "milepost.jobs: created_at started_at attempt_started_at state_changed_at last_checkpoint_at "
+                "last_progress_at run_after",
+                "milepost.lanes: first_checkpoint_at last_checkpoint_at last_progress_at",
+            ]
         job_id = self.job(job)["job_id"]
-        for table, columns in shifts.items():
-            moved = ", ".join(f"{column} = {column} - %(by)s * interval '1 second'" for column in columns)
-            self.stack.sql(f"update {table} set {moved} where job_id = %(job)s", {"by": seconds, "job": job_id})
+        for table, columns in (shift.split(": ") for shift in shifts):
+            moved = ", ".join(f"{one} = {one} - %(by)s * interval '1 second'" for one in columns.split())
+            self.stack.sql(
+                f"update {table} set {moved} where job_id = %(job)s", {"by": seconds, "job": job_id}
+            )
 
     def sweep(self) -> Row:
         """What a scheduler asks for."""

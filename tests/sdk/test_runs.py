@@ -1,9 +1,10 @@
 """The same key, night after night."""
 
 import httpx
-import milepost
 import pytest
 from running_stack import RunningStack, Tenant
+
+import milepost
 
 
 @pytest.fixture
@@ -21,7 +22,9 @@ def runs(stack: RunningStack, tenant: Tenant) -> list[dict[str, object]]:
     return jobs[::-1]
 
 
-def test_a_key_whose_job_has_ended_begins_a_new_run_of_the_same_kind(stack: RunningStack, tenant: Tenant) -> None:
+def test_a_key_whose_job_has_ended_begins_a_new_run_of_the_same_kind(
+    stack: RunningStack, tenant: Tenant
+) -> None:
     for night in range(3):
         with milepost.job("nightly-import", items_total=3 + night) as job:
             job.advance(3 + night)

@@ -1,7 +1,7 @@
 """Posting checkpoints, and reading server-sent events as any client of them does."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -50,6 +50,9 @@ class Api:
             base_url=stack.api_url, headers={"Authorization": f"Bearer {key}"}, timeout=30
         )
 
+    def close(self) -> None:
+        self.http.close()
+
     def post(self, *checkpoints: dict[str, Any]) -> None:
         answer = self.http.post("/v1/checkpoints", json=checkpoints)
         assert answer.status_code == 200, answer.text
@@ -61,23 +64,21 @@ class Api:
         found: dict[str, Any] = answer.json()
         return found
 
-    def events(self, job: str | None = None, last_id: str | None = None) -> Iterator[Said]:
+    def events(self, job: str | None = None, last_id: str | None = None) -> Generator[Said, None, None]:
         """One connection to GET /v1/events; closing the iterator closes it."""
         headers = {} if last_id is None else {"Last-Event-ID": last_id}
         query = {} if job is None else {"job": job}
         with self.http.stream("GET", "/v1/events", params=query, headers=headers) as response:
             if response.status_code != 200:
                 response.read()
-                raise httpx.HTTPStatusError(
-                    response.text, request=response.request, response=response
-                )
+                raise httpx.HTTPStatusError(response.text, request=response.request, response=response)
             assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
             yield from blocks(lines(response))
 
     def hear(self, count: int, job: str | None = None, last_id: str | None = None) -> list[Said]:
         """The first so many blocks that carry something."""
         heard = []
-        with closing(self.events(job, last_id)) as events:  # type: ignore[type-var]
+        with closing(self.events(job, last_id)) as events:
             for said in events:
                 if said.body is not None:
                     heard.append(said)

@@ -156,7 +156,9 @@ def test_what_was_before_it_joined_is_not_sent(hub: Hub, log: Log, turns: Turns)
     assert (ids(a), ids(later)) == ([1], [])
 
 
-def test_the_reading_ends_with_the_last_listener_and_begins_with_the_next(hub: Hub, log: Log, turns: Turns) -> None:
+def test_the_reading_ends_with_the_last_listener_and_begins_with_the_next(
+    hub: Hub, log: Log, turns: Turns
+) -> None:
     a = join(hub, A)
     turns.wait()
     hub.leave(a)
@@ -186,9 +188,7 @@ def test_a_listener_too_many_is_refused(log: Log, turns: Turns) -> None:
     turns.end()
 
 
-def test_one_who_takes_too_slowly_is_cut_and_the_others_are_not(
-    hub: Hub, log: Log, turns: Turns
-) -> None:
+def test_one_who_takes_too_slowly_is_cut_and_the_others_are_not(hub: Hub, log: Log, turns: Turns) -> None:
     slow, quick = join(hub, A), join(hub, A)
     turns.wait()
     slow.queue.maxsize = 3
@@ -203,7 +203,9 @@ def test_one_who_takes_too_slowly_is_cut_and_the_others_are_not(
     assert ids(quick) == [1, 2, 3, 4, 5]
 
 
-def test_while_the_database_is_away_listeners_wait_and_then_hear_all(hub: Hub, log: Log, turns: Turns) -> None:
+def test_while_the_database_is_away_listeners_wait_and_then_hear_all(
+    hub: Hub, log: Log, turns: Turns
+) -> None:
     a = join(hub, A)
     turns.wait()
     log.add(A)
@@ -216,12 +218,18 @@ def test_while_the_database_is_away_listeners_wait_and_then_hear_all(hub: Hub, l
     assert ids(a) == [1]
 
 
-def test_a_fault_of_its_own_ends_the_listeners_and_not_the_next_ones(hub: Hub, log: Log, turns: Turns) -> None:
+def test_a_fault_of_its_own_ends_the_listeners_and_not_the_next_ones(
+    hub: Hub, log: Log, turns: Turns
+) -> None:
     a = join(hub, A)
     turns.wait()
     log.fault = KeyError("after")
     turns.end()
-    (ended,) = [block for block in told(lines_of(a, [], 0, log.read, heartbeat_s=0.01)) if block.comment == "come again"]
+    (ended,) = [
+        block
+        for block in told(lines_of(a, [], 0, log.read, heartbeat_s=0.01))
+        if block.comment == "come again"
+    ]
     assert ended.retry
     log.fault = None
     again = join(hub, A)
@@ -319,11 +327,17 @@ def test_text_of_any_language_stays_on_its_line(log: Log) -> None:
     log.add(A)
     place = listener(log)
     place.queue.put(log.events[0] | {"data": {"message": "one\ntwo\rthree\u2028four\x85five"}})
-    (said,) = [block for block in itertools.islice(told(lines_of(place, [], 0, log.read)), 3) if block.name == "job.progress"]
+    (said,) = [
+        block
+        for block in itertools.islice(told(lines_of(place, [], 0, log.read)), 3)
+        if block.name == "job.progress"
+    ]
     assert said.body["data"]["message"] == "one\ntwo\rthree\u2028four\x85five"
 
 
-def test_a_refusal_in_the_middle_is_said_and_the_place_is_given_up(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_in_the_middle_is_said_and_the_place_is_given_up(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
     left: list[Listener] = []
 
     class Left:
@@ -333,7 +347,9 @@ def test_a_refusal_in_the_middle_is_said_and_the_place_is_given_up(log: Log, mon
     monkeypatch.setattr(events, "hub", lambda: Left())
     place = listener(log, begins_after=3)
     log.fault = Unavailable("gone")
-    (text,) = [block for block in events._closing(lines_of(place, None, 1, log.read), place) if b"error" in block]
+    (text,) = [
+        block for block in events._closing(lines_of(place, None, 1, log.read), place) if b"error" in block
+    ]
     assert json.loads(text.decode().split("data: ")[1])["code"] == "database_unavailable"
     assert left == [place]
     assert issubclass(Unavailable, Refused)

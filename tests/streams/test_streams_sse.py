@@ -2,6 +2,7 @@
 
 import random
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
@@ -12,11 +13,6 @@ from talking import Api
 
 WRITERS = 8
 EACH = 25
-
-
-@pytest.fixture
-def worker(stack: RunningStack, tenant: Tenant) -> Api:
-    return Api(stack, tenant.worker_key)
 
 
 def stored(stack: RunningStack, tenant: Tenant) -> list[tuple[str, int]]:
@@ -32,7 +28,7 @@ def test_first_comes_the_snapshot_and_then_each_event_with_an_id(
     stack: RunningStack, tenant: Tenant, worker: Api
 ) -> None:
     worker.post({"job": "import", "items_total": 10, "items_completed": 1})
-    with closing(worker.events()) as events:  # type: ignore[type-var]
+    with closing(worker.events()) as events:
         heard = []
         for said in events:
             if said.body is None:
@@ -45,7 +41,9 @@ def test_first_comes_the_snapshot_and_then_each_event_with_an_id(
     snapshot, *rest = heard
     (job,) = snapshot.body["jobs"]
     assert (snapshot.name, job["job"], job["items_completed"]) == ("snapshot", "import", 1)
-    assert [said.body["version"] for said in rest] == list(range(job["version"] + 1, job["version"] + len(rest) + 1))
+    assert [said.body["version"] for said in rest] == list(
+        range(job["version"] + 1, job["version"] + len(rest) + 1)
+    )
     assert all(said.id and said.name == said.body["type"] for said in rest)
     # The very message that Realtime carries.
     (message,) = stack.sql(
@@ -60,11 +58,12 @@ def test_resuming_loses_and_doubles_nothing_while_eight_writers_write(
 ) -> None:
     # Jobs of their own and one that all share, in several processes' transactions at once.
     def write(number: int) -> None:
-        api = Api(stack, tenant.worker_key)
-        for count in range(1, EACH + 1):
-            jobs: list[dict[str, Any]] = [{"job": f"job-{number}"}, {"job": "shared", "worker": f"w-{number}"}]
-            state = {"state": "completed"} if count == EACH else {}
-            api.post(*(job | state | {"items_total": EACH * WRITERS, "items_completed": count} for job in jobs))
+        jobs = [{"job": f"job-{number}"}, {"job": "shared", "worker": f"w-{number}"}]
+        with closing(Api(stack, tenant.worker_key)) as writer:
+            for count in range(1, EACH + 1):
+                state = {"state": "completed"} if count == EACH else {}
+                counts = {"items_total": EACH * WRITERS, "items_completed": count}
+                writer.post(*(job | state | counts for job in jobs))
 
     chance = random.Random(3)  # noqa: S311
     begin = worker.hear(1)[0]
@@ -80,7 +79,7 @@ def test_resuming_loses_and_doubles_nothing_while_eight_writers_write(
             break
         connections += 1
         leave_after = chance.randint(1, 12)
-        with closing(worker.events(last_id=place)) as events:  # type: ignore[type-var]
+        with closing(worker.events(last_id=place)) as events:
             for said in events:
                 place = said.id or place
                 if said.body is not None:
@@ -96,7 +95,7 @@ def test_resuming_loses_and_doubles_nothing_while_eight_writers_write(
 
 def test_one_job_can_be_followed_alone(worker: Api) -> None:
     worker.post({"job": "one"}, {"job": "other"})
-    with closing(worker.events("one")) as events:  # type: ignore[type-var]
+    with closing(worker.events("one")) as events:
         names = []
         for said in events:
             if said.body is None:
@@ -115,13 +114,12 @@ def test_one_job_can_be_followed_alone(worker: Api) -> None:
 
 
 def test_a_stranger_hears_nothing_and_cannot_tell_a_foreign_job_from_none(
-    stack: RunningStack, tenant: Tenant, worker: Api
+    stack: RunningStack, tenant: Tenant, worker: Api, api: Callable[[str], Api]
 ) -> None:
-    stranger = Api(stack, tenant.stranger.jwt)
-    teammate = Api(stack, tenant.teammate.jwt)
+    stranger, teammate = api(tenant.stranger.jwt), api(tenant.teammate.jwt)
     with (
-        closing(stranger.events()) as foreign,  # type: ignore[type-var]
-        closing(teammate.events()) as own,  # type: ignore[type-var]
+        closing(stranger.events()) as foreign,
+        closing(teammate.events()) as own,
     ):
         for said in own:
             if said.name == "snapshot":
@@ -131,8 +129,7 @@ def test_a_stranger_hears_nothing_and_cannot_tell_a_foreign_job_from_none(
         worker.post({"job": "secret"})
         assert next(said for said in own if said.body is not None).name == "job.started"
         # Both are fed by one reading, so what it was to hear it would have heard by now.
-        mine = Api(stack, stack.sql("select 1 as one") and stranger_key(stack, tenant))
-        mine.post({"job": "mine"})
+        api(key_of_the_stranger(stack, tenant)).post({"job": "mine"})
         heard = next(said for said in foreign if said.body is not None)
         assert heard.body["data"]["job"] == "mine"
     job_id = worker.job("secret")["job_id"]
@@ -141,7 +138,7 @@ def test_a_stranger_hears_nothing_and_cannot_tell_a_foreign_job_from_none(
             stranger.hear(1, job)
 
 
-def stranger_key(stack: RunningStack, tenant: Tenant) -> str:
+def key_of_the_stranger(stack: RunningStack, tenant: Tenant) -> str:
     """A worker's key of the stranger's own tenant."""
     (row,) = stack.sql(
         "select milepost.create_key(m.tenant_id, 'worker') ->> 'key' as key from milepost.members m where m.user_id = %s",
@@ -151,7 +148,9 @@ def stranger_key(stack: RunningStack, tenant: Tenant) -> str:
     return key
 
 
-def test_a_revoked_key_is_refused_when_it_comes_again(stack: RunningStack, tenant: Tenant, worker: Api) -> None:
+def test_a_revoked_key_is_refused_when_it_comes_again(
+    stack: RunningStack, tenant: Tenant, worker: Api
+) -> None:
     worker.post({"job": "import"})
     place = worker.hear(1)[0].id
     stack.sql(
@@ -163,9 +162,9 @@ def test_a_revoked_key_is_refused_when_it_comes_again(stack: RunningStack, tenan
     assert (refused.value.response.status_code, refused.value.response.json()["code"]) == (401, "invalid_key")
 
 
-def test_a_key_for_pings_hears_nothing(stack: RunningStack, tenant: Tenant) -> None:
+def test_a_key_for_pings_hears_nothing(api: Callable[[str], Api], tenant: Tenant) -> None:
     with pytest.raises(httpx.HTTPStatusError, match="not_allowed"):
-        Api(stack, tenant.ping_key).hear(1)
+        api(tenant.ping_key).hear(1)
 
 
 def test_nobody_hears_without_a_key(stack: RunningStack) -> None:
