@@ -59,7 +59,9 @@ export function listView({ client, tenantId }, shell) {
   /** Puts every row where it belongs, moving only those that are elsewhere. */
   function arrange() {
     let place = list.firstElementChild;
-    for (const job of watch.jobs) {
+    const jobs = watch.jobs;
+    filters.kinds(jobs.map(({ kind }) => kind));
+    for (const job of jobs) {
       let row = rows.get(job.job_id);
       if (!row) {
         row = makeRow(job);
@@ -75,7 +77,6 @@ export function listView({ client, tenantId }, shell) {
     head.hidden = rows.size === 0;
     empty.hidden = rows.size > 0;
     if (!empty.hidden) drawEmpty();
-    filters.kinds(watch.jobs.map(({ kind }) => kind));
     title();
   }
 
@@ -200,6 +201,7 @@ function makeRow(first) {
     el("span", { class: "updated" }, updated),
   );
   let at = null;
+  let againAt = 0; // when "3 min ago" is no longer true
 
   const row = {
     node,
@@ -221,10 +223,13 @@ function makeRow(first) {
       at = job.finished_at ?? job.last_checkpoint_at ?? job.created_at;
       attribute(time, "datetime", at);
       attribute(time, "title", words.exactly(at));
+      againAt = 0;
       row.tick(Date.now());
     },
     tick(now) {
+      if (now < againAt) return;
       text(time, words.ago(at, now));
+      againAt = now + (now - Date.parse(at) < 60_000 ? 900 : 20_000);
     },
   };
   row.show(first);

@@ -120,7 +120,7 @@ export function watchTenant(client, tenantId, options = {}) {
 
   // A job that no longer matches is kept, out of sight: what is heard of it may bring it back.
   const isListed = (id) => picture.rows.has(id) && matches(picture.rows.get(id).job, filter);
-  const list = () => [...picture.rows.values()].map(({ job }) => job).filter((job) => matches(job, filter)).sort(newestFirst);
+  const list = () => picture.newestFirst().filter((job) => matches(job, filter));
 
   /** Puts what was read into the picture. `covers` says of which rows their absence means that they are gone. */
   function put(jobs, readAt, covers) {
@@ -134,7 +134,7 @@ export function watchTenant(client, tenantId, options = {}) {
     for (const [id, row] of picture.rows) {
       // Unless something newer was read or heard of it meanwhile.
       if (!found.has(id) && row.readAt < readAt && row.heardAt < readAt && covers(row.job)) {
-        picture.rows.delete(id);
+        picture.remove(id);
         change.removed.push(id);
       }
     }
@@ -260,10 +260,25 @@ export function watchTenant(client, tenantId, options = {}) {
 class Picture {
   rows = new Map(); // job_id -> {job, version, heard, readAt, heardAt}
   #ticks = 0;
+  #order = null; // the ids, newest first, until a job comes or goes
 
   /** The number of a read that begins now. */
   tick() {
     return ++this.#ticks;
+  }
+
+  newestFirst() {
+    // Instants are compared, not texts: reads spell a time in two ways (Z and +00:00).
+    this.#order ??= [...this.rows.values()]
+      .map(({ job }) => ({ id: job.job_id, at: time(job) }))
+      .sort((a, b) => b.at - a.at || (a.id < b.id ? 1 : -1))
+      .map(({ id }) => id);
+    return this.#order.map((id) => this.rows.get(id).job);
+  }
+
+  remove(id) {
+    this.#order = null;
+    this.rows.delete(id);
   }
 
   /** Takes a row that was read; returns whether the picture changed. A row is never older than its version. */
@@ -271,6 +286,7 @@ class Picture {
     const row = this.rows.get(job.job_id);
     if (row && job.version < row.version) return false;
     const { heard = 0, heardAt = 0 } = row ?? {};
+    if (!row) this.#order = null;
     this.rows.set(job.job_id, { job, version: job.version, heard, readAt, heardAt });
     return !row || !same(row.job, job);
   }
@@ -581,13 +597,8 @@ function matches(job, { state, kind, liveness }) {
   );
 }
 
-// Both spellings of a time occur (Z and +00:00), so instants are compared, not texts.
 function time(job) {
   return Date.parse(job.created_at);
-}
-
-function newestFirst(a, b) {
-  return time(b) - time(a) || (a.job_id < b.job_id ? 1 : -1);
 }
 
 function same(a, b) {

@@ -29,9 +29,10 @@ begin
     v_total := v_settled;
   end if;
   v_percent := case
-    -- Stages that ended without a total say nothing of what the job's own total leaves open.
+    -- Stages that ended without counts say nothing of what the job's own counts leave open or failed.
     when job.has_stages and (not v_own or v_total is null) then
-      case when job.stages_percent = 100 and v_total > v_settled then 99.9999 else job.stages_percent end
+      case when job.stages_percent = 100 and (v_total > v_settled or greatest(job.items_failed, job.items_canceled) > 0) then 99.9999
+           else job.stages_percent end
     else milepost_private.percent(job.items_completed, job.items_skipped, v_total) end;
   return row(v_total, v_settled, v_settled - job.items_skipped, v_total - v_settled, v_percent)::milepost_private.tally;
 end;

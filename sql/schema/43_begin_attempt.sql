@@ -54,7 +54,8 @@ begin
     settled = f.work_done + j.items_skipped
   from milepost.jobs j,
   lateral milepost_private.figures(j, null, null, begin_attempt.at) f
-  where j.job_id = begin_attempt.job_id and p.job_id = j.job_id and p.pace is not null;
+  -- A composite `is not null` only where all of its fields are.
+  where j.job_id = begin_attempt.job_id and p.job_id = j.job_id and not p.pace is null;
 end;
 $$;
 comment on function milepost_private.begin_attempt(uuid, timestamptz) is

@@ -73,7 +73,7 @@ begin
     update milepost_private.pulses p set rhythm = milepost_private.rhythm_step(p.rhythm, p.active_s,
       (select j.items_completed::double precision + j.items_failed + j.items_canceled + j.items_skipped
        from milepost.jobs j where j.job_id = p.job_id), 'resume')
-    where p.job_id = transition.job_id and p.rhythm is not null;
+    where p.job_id = transition.job_id and not p.rhythm is null;
   end if;
   v_load := (new_state in ('running', 'completing', 'pausing', 'canceling'))::int - (v_prior in ('running', 'completing', 'pausing', 'canceling'))::int;
   -- Also by 0 before a kind learns: whoever locks a kind's row holds its tenant's first, so that requests cannot deadlock.

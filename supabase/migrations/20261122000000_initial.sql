@@ -2840,7 +2840,8 @@ begin
     settled = f.work_done + j.items_skipped
   from milepost.jobs j,
   lateral milepost_private.figures(j, null, null, begin_attempt.at) f
-  where j.job_id = begin_attempt.job_id and p.job_id = j.job_id and p.pace is not null;
+  -- A composite `is not null` only where all of its fields are.
+  where j.job_id = begin_attempt.job_id and p.job_id = j.job_id and not p.pace is null;
 end;
 $$;
 comment on function milepost_private.begin_attempt(uuid, timestamptz) is
@@ -2925,7 +2926,7 @@ begin
     update milepost_private.pulses p set rhythm = milepost_private.rhythm_step(p.rhythm, p.active_s,
       (select j.items_completed::double precision + j.items_failed + j.items_canceled + j.items_skipped
        from milepost.jobs j where j.job_id = p.job_id), 'resume')
-    where p.job_id = transition.job_id and p.rhythm is not null;
+    where p.job_id = transition.job_id and not p.rhythm is null;
   end if;
   v_load := (new_state in ('running', 'completing', 'pausing', 'canceling'))::int - (v_prior in ('running', 'completing', 'pausing', 'canceling'))::int;
   -- Also by 0 before a kind learns: whoever locks a kind's row holds its tenant's first, so that requests cannot deadlock.

@@ -171,6 +171,14 @@ def test_stages_that_end_without_a_total_do_not_make_100_percent_of_a_job_that_h
     assert (shown["items_pending"], shown["percent_complete"]) == (5, 99.9999)
 
 
+def test_stages_that_completed_do_not_make_100_percent_of_a_job_with_failures_of_its_own(
+    database: Database, tenant: str
+) -> None:
+    stage = {"name": "load", "state": "completed"}
+    database.record(tenant, {"job": "job", "items_completed": 5, "items_failed": 1, "stage": stage})
+    assert database.shown(tenant)["percent_complete"] == 99.9999
+
+
 def test_a_jobs_bytes_are_its_stages_until_a_lane_reports_some_of_its_own(
     database: Database, tenant: str
 ) -> None:

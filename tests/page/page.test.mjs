@@ -141,7 +141,7 @@ onPage("the open job moves too, and its title tells how far", async (page) => {
   await checkpoint(tenant, { job: "import", state: "completed", items_completed: 10, stage: { name: "load", items_completed: 10, state: "completed" } });
   await shows(page.locator(".chips"), /Completed/);
   await eventually(async () => assert.equal(await page.title(), "Completed · import"));
-  await shows(page.locator(".events"), /^Completed/);
+  await shows(page.locator(".events"), /^Completed\n10 of 10 items/m);
   assert.match(await page.locator("[role=status].spoken").textContent(), /import: Completed\./);
 });
 

@@ -10,7 +10,6 @@ from running_stack import Tenant
 
 Row = dict[str, Any]
 
-# What has no time as an argument (a key's last use) happens long after.
 NOON = datetime(2026, 1, 22, 12, tzinfo=UTC)
 SWEEP_S = 30
 
@@ -27,6 +26,7 @@ class Clocked:
         self.swept_s = 0.0
         # Locks out the stack's own sweeps until the transaction is undone.
         self.rows("update milepost_private.sweeps set swept_at = %s, hold_until = null", NOON)
+        self.rows("update milepost_private.keys set last_used_at = null")
 
     def rows(self, query: str, *values: object) -> list[Row]:
         cursor = self._connection.cursor(row_factory=dict_row)
@@ -40,10 +40,9 @@ class Clocked:
 
     def create(self, job: str, seconds: float = 0, **fields: object) -> Row:
         caller = {"tenant_id": self.tenant_id, "received_at": moment(seconds).isoformat()}
-        made: Row = self.one(
-            "select milepost.create_job(%s, %s)", Jsonb(caller), Jsonb({"job": job} | fields)
-        )
-        return made["job"]
+        query = "select milepost.create_job(%s, %s)"
+        created: Row = self.one(query, Jsonb(caller), Jsonb({"job": job} | fields))["job"]
+        return created
 
     def report(self, job: str, seconds: float, done: int | None = None, **fields: object) -> Row:
         """One checkpoint; returns what the worker hears."""

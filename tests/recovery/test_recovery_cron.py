@@ -1,4 +1,7 @@
-"""What pg_cron is told to do where it exists. It cannot be installed here: a stand-in keeps what is scheduled."""
+"""What pg_cron is told to do where it exists.
+
+It cannot be installed here: a stand-in keeps what is scheduled.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +20,8 @@ create table cron.job (
 create table cron.job_run_details (jobid bigint, end_time timestamptz);
 create function cron.schedule(job_name text, schedule text, command text) returns bigint language sql as $$
   insert into cron.job (jobname, schedule, command) values (job_name, schedule, command)
-  on conflict (jobname) do update set schedule = excluded.schedule, command = excluded.command returning jobid;
+  on conflict (jobname) do update set schedule = excluded.schedule, command = excluded.command
+  returning jobid;
 $$;
 """
 
@@ -34,8 +38,9 @@ def pretend_pg_cron(database: psycopg.Connection, version: str) -> None:
     database.execute(PG_CRON.encode())
     database.execute("set local allow_system_table_mods = on")
     database.execute(
-        "insert into pg_catalog.pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion) "
-        "values (999999, 'pg_cron', 10, 'cron'::regnamespace, false, %s)",
+        "insert into pg_catalog.pg_extension "
+        "(oid, extname, extowner, extnamespace, extrelocatable, extversion) values ("
+        "999999, 'pg_cron', 10, 'cron'::regnamespace, false, %s)",
         (version,),
     )
 

@@ -161,6 +161,14 @@ def test_jobs_that_fall_silent_together_are_not_held_where_somebody_else_is_hear
     assert [clocked.job(job)["attempt"] for job in "abc"] == [2, 2, 2]
 
 
+def test_jobs_that_fell_silent_one_after_the_other_are_not_held(clocked: Clocked) -> None:
+    clocked.steady("a", until=60)
+    clocked.steady("b", until=130)
+    clocked.steady("c", until=200)
+    clocked.sweep_until(360)
+    assert [clocked.job(job)["attempt"] for job in "abc"] == [2, 2, 2]
+
+
 def test_one_silent_job_among_lively_ones_is_reset(clocked: Clocked) -> None:
     clocked.steady("a", "b", "c", until=60)
     for second in range(65, 240, 5):
@@ -192,16 +200,16 @@ def test_a_worker_heard_during_the_sweep_keeps_its_job(clocked: Clocked) -> None
     # What the first reset sets off stands in for a checkpoint that commits while the sweep runs.
     clocked.rows(
         "create function milepost_private.hear_the_other() returns trigger language plpgsql as $$ begin "
-        "update milepost.jobs set last_checkpoint_at = '2026-01-22T12:03:29Z' where job_id <> new.job_id; "
+        "update milepost.jobs set last_checkpoint_at = '2026-01-22T12:02:59Z' where job_id <> new.job_id; "
         "return null; end $$"
     )
     clocked.rows(
         "create trigger hear_the_other after update of attempt on milepost.jobs for each row "
         "execute function milepost_private.hear_the_other()"
     )
-    clocked.sweep_until(180)
+    clocked.sweep_until(150)
     assert clocked.job("a")["attempt"] == clocked.job("b")["attempt"] == 1
-    assert clocked.sweep(210)["reset"] == 1
+    assert clocked.sweep(180)["reset"] == 1
     assert sorted(clocked.job(job)["attempt"] for job in "ab") == [1, 2]
 
 

@@ -46,6 +46,17 @@ def start(loops: Loops) -> Iterator[Start]:
         process.communicate(timeout=60)
 
 
+def reaches(loops: Loops, state: str, job: str = "job") -> None:
+    eventually(lambda: loops.job(job)["state"] == state, f"{job} is {state}")
+
+
+def process_of(folder: Path) -> str:
+    """The id that a command wrote to the file `id`."""
+    file = folder / "id"
+    eventually(lambda: file.exists() and file.read_text().endswith("\n"), "the command runs")
+    return file.read_text().strip()
+
+
 def state_of(process_id: str) -> str:
     """The letter of /proc: S sleeps, T is stopped; gone without one."""
     status = Path("/proc", process_id, "stat")
@@ -63,7 +74,7 @@ def test_a_command_that_ends_well_completes_its_job_and_the_next_is_taken(
         f'echo "$MILEPOST_JOB $MILEPOST_ATTEMPT [$MILEPOST_CURSOR] $MILEPOST_JOB_ID" >> {tmp_path}/env',
     )
     for job in ("a", "b"):
-        eventually(lambda job=job: loops.job(job)["state"] == "completed", f"{job} is completed")
+        reaches(loops, "completed", job)
     said = (tmp_path / "env").read_text().splitlines()
     assert said == [f"{job} 1 [] {loops.job(job)['job_id']}" for job in ("a", "b")]
 
@@ -79,7 +90,7 @@ def test_a_command_that_fails_has_its_job_tried_again_from_its_cursor(
         + REPORT.format(out=tmp_path / "answer", body=body)
         + "; exit 3",
     )  # fmt: skip
-    eventually(lambda: loops.job()["state"] == "failed", "its attempts are used up")
+    reaches(loops, "failed")
     assert json.loads((tmp_path / "answer").read_text())["results"][0]["attempt"] == 2
     assert loops.job()["error"] == "CommandFailed: sh ended with exit status 3."
     assert (tmp_path / "env").read_text().splitlines() == ["1 ", '2 {"offset":7}']
@@ -92,7 +103,7 @@ def test_what_a_command_reports_in_lanes_of_its_own_ends_with_it(
     loops.create("job")
     body = """'{"job": "job", "items_total": 3, "items_completed": 3}'"""
     start("sh", "-c", REPORT.format(out=tmp_path / "answer", body=body))
-    eventually(lambda: loops.job()["state"] == "completed", "the job is completed")
+    reaches(loops, "completed")
     job = loops.job()
     assert (job["percent_complete"], len(job["workers"])) == (100, 2)
     assert {lane["state"] for lane in job["workers"]} == {"completed"}
@@ -103,31 +114,31 @@ def test_a_pause_stops_the_command_and_a_cancel_ends_it(loops: Loops, start: Sta
     start(
         "sh",
         "-c",
-        f"trap 'echo ended > {tmp_path}/end; exit 1' TERM; echo $$ > {tmp_path}/id; while :; do sleep 0.1; done",
+        f"trap 'echo ended > {tmp_path}/end; exit 1' TERM; echo $$ > {tmp_path}/id; "
+        "while :; do sleep 0.1; done",
     )
-    eventually(lambda: (tmp_path / "id").exists() and (tmp_path / "id").read_text().strip(), "it runs")
-    process_id = (tmp_path / "id").read_text().strip()
+    process_id = process_of(tmp_path)
     assert loops.control("pause")["state"] == "pausing"
-    eventually(lambda: loops.job()["state"] == "paused", "the job is paused")
+    reaches(loops, "paused")
     assert state_of(process_id) == "T"
     loops.control("resume")
     eventually(lambda: state_of(process_id) in "SR", "it goes on")
     assert loops.job()["state"] == "running"
     loops.control("cancel")
-    eventually(lambda: loops.job()["state"] == "canceled", "the job is canceled")
+    reaches(loops, "canceled")
     assert (state_of(process_id), (tmp_path / "end").read_text()) == ("gone", "ended\n")
 
 
 def test_a_command_that_was_taken_over_is_ended(loops: Loops, start: Start, tmp_path: Path) -> None:
     loops.create("job", retry_backoff_ms=900_000)
     worker = start("sh", "-c", f"echo $$ > {tmp_path}/id; exec sleep 600")
-    eventually(lambda: (tmp_path / "id").exists() and (tmp_path / "id").read_text().strip(), "it runs")
+    process_id = process_of(tmp_path)
     worker.send_signal(signal.SIGSTOP)
     loops.pass_time(3000)
     loops.sweep()
     assert loops.job()["attempt"] == 2
     worker.send_signal(signal.SIGCONT)
-    eventually(lambda: state_of((tmp_path / "id").read_text().strip()) == "gone", "it is ended")
+    eventually(lambda: state_of(process_id) == "gone", "it is ended")
     assert (loops.job()["state"], loops.job()["attempt"]) == ("retrying", 2)
 
 
@@ -136,11 +147,11 @@ def test_a_worker_that_is_told_to_end_takes_its_command_with_it_and_hands_over(
 ) -> None:
     loops.create("job", retry_backoff_ms=900_000)
     worker = start("sh", "-c", f"echo $$ > {tmp_path}/id; exec sleep 600")
-    eventually(lambda: (tmp_path / "id").exists() and (tmp_path / "id").read_text().strip(), "it runs")
+    process_id = process_of(tmp_path)
     worker.terminate()
     _, said = worker.communicate(timeout=60)
     assert (worker.returncode, "Traceback" in said) == (1, False)
-    assert state_of((tmp_path / "id").read_text().strip()) == "gone"
+    assert state_of(process_id) == "gone"
     job = loops.job()
     assert (job["state"], job["attempt"]) == ("retrying", 2)
     assert "told to end by signal 15" in job["state_reason"]
