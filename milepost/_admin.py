@@ -59,6 +59,10 @@ class Admin:
             dict[str, Any], "add_member", {"tenant_id": tenant_id, "user_id": user_id, "role": role}
         )
 
+    def backtest(self, kind: str | None, limit: int) -> dict[str, Any]:
+        """`{"jobs", "left_out", "questions", "compared", "rules"}`, of the newest completed jobs."""
+        return self._call(dict[str, Any], "backtest", {"kind": kind, "limit": limit})
+
     def _call(self, answer: type[Answer], rpc: str, arguments: Mapping[str, Any]) -> Answer:
         try:
             response = self._http.post(rpc, json=dict(arguments))

@@ -360,7 +360,17 @@ begin
       shape            float8[],  -- share of the run's time at which 10 %, 20 % .. 90 % were reached
       residuals        float8[],  -- ln(true / predicted) of the last 20 runs, ten a run: predicted at 0 %, 10 % .. 90 %
       residual_low     float8[],  -- their tenth and ninetieth percentiles for each tenth of progress
-      residual_high    float8[]
+      residual_high    float8[],
+      stages           jsonb      -- share of a run's time that each stage took, by its name
+    );
+  end if;
+
+  if to_regtype('milepost_private.last_lane') is null then
+    create type milepost_private.last_lane as (
+      worker  text,    -- the lane that is expected to finish last
+      ends_s  float8,  -- the active clock at which it will
+      spread  float8,  -- half width of the range of what it has left, as a logarithm
+      cost    float8   -- seconds per item of all lanes, each weighing a tenth as it reports
     );
   end if;
 
@@ -378,6 +388,8 @@ comment on type milepost_private.pace is
 'How fast a job is, in fixed size; advanced by pace_step, read by pace_estimate and pace_rate.';
 comment on type milepost_private.kind_pace is
 'What completed runs of a kind taught about duration, cost, shape and errors of prediction, in fixed size; advanced by kind_pace_learn.';
+comment on type milepost_private.last_lane is
+'Of a job whose lanes have shares of their own: the one that will finish last; advanced by pace_last_lane.';
 comment on type milepost_private.estimate is
 'Active seconds that remain and the range that holds them in 80 % of cases; all null where that cannot be known.';
 
@@ -453,15 +465,12 @@ begin
       0.001
     );
     v_high := v_high + 1.5 * least(pace.gap_s / v_said.remaining_s, 2);
-  elsif fraction > 1e-9 and fraction < 1 and active_s > 0 then
-    v_share := milepost_private.pace_share(history.shape, fraction);
-    v_said.remaining_s := greatest(active_s * (1 - v_share) / v_share, 0.001);
-    v_low := 0.7;
-    v_high := 0.7;
   end if;
 
   if history.runs > 0 then
-    v_prior := milepost_private.pace_prior(history, active_s, coalesce(pace.work, 0) + remaining, fraction);
+    -- Items of the whole run, those included that were settled before it was tracked, or skipped.
+    v_prior := milepost_private.pace_prior(history, active_s,
+      case when fraction < 1 then remaining / (1 - fraction) else coalesce(pace.work, 0) + remaining end, fraction);
     -- 2.56 standard deviations lie between the tenth and the ninetieth percentile.
     v_prior_var := (ln(v_prior.high_s / v_prior.low_s) / 2.56) ^ 2;
     if v_said.remaining_s is null then
@@ -504,12 +513,11 @@ grant execute on function milepost_private.pace_estimate(
 
 -- ==== sql/schema/20_pace_estimate_lanes.sql
 
--- pace_estimate_lanes: a job's estimate, held against lanes that have work of their own: the last one to finish decides.
+-- pace_estimate_lanes: a job's estimate, held against the lane that will finish last: before that the job cannot end.
 create or replace function milepost_private.pace_estimate_lanes(
-  estimate  milepost_private.estimate,  -- of the job as a whole
-  worked_s  float8[],                   -- for each lane with a total of its own: active seconds since it was first seen,
-  done      float8[],                   --   items it settled by work,
-  remaining float8[]                    --   and items pending
+  estimate  milepost_private.estimate,   -- of the job as a whole
+  last_lane milepost_private.last_lane,  -- null where lanes have no shares of their own
+  active_s  float8                       -- the job's active clock now
 )
 returns milepost_private.estimate
 language plpgsql
@@ -517,35 +525,70 @@ immutable
 set search_path = ''
 as $$
 declare
-  v_last_s float8;
-  v_spread float8;
+  v_last_s float8 := last_lane.ends_s - active_s;
 begin
-  -- A lane with few items yet is judged by what an item costs the others: that counts as two items of its own.
-  select l.remaining * (l.worked_s + 2 * o.cost) / (l.done + 2), 0.15 + 1 / sqrt(l.done + 2)
-    into v_last_s, v_spread
-    from unnest(worked_s, done, remaining) as l (worked_s, done, remaining),
-         (select sum(c.worked_s) / sum(c.done) as cost
-            from unnest(worked_s, done) as c (worked_s, done)
-          having sum(c.done) > 0) as o
-   order by 1 desc nulls last
-   limit 1;
-
   if v_last_s > estimate.remaining_s then
     estimate.remaining_s := v_last_s;
-    estimate.low_s := least(greatest(estimate.low_s, v_last_s * exp(-v_spread)), v_last_s);
-    estimate.high_s := v_last_s * exp(v_spread);
+    estimate.low_s := least(greatest(estimate.low_s, v_last_s * exp(-last_lane.spread)), v_last_s);
+    estimate.high_s := v_last_s * exp(last_lane.spread);
   end if;
   return estimate;
 end;
 $$;
 
-comment on function milepost_private.pace_estimate_lanes(milepost_private.estimate, float8[], float8[], float8[]) is
-'The estimate of a job whose lanes have shares of their own: not before its slowest lane is done.';
+comment on function milepost_private.pace_estimate_lanes(milepost_private.estimate, milepost_private.last_lane, float8) is
+'The estimate of a job whose lanes have shares of their own: not before its last lane is done.';
 
-revoke execute on function milepost_private.pace_estimate_lanes(milepost_private.estimate, float8[], float8[], float8[])
+revoke execute on function milepost_private.pace_estimate_lanes(milepost_private.estimate, milepost_private.last_lane, float8)
   from public, anon, authenticated;
-grant execute on function milepost_private.pace_estimate_lanes(milepost_private.estimate, float8[], float8[], float8[])
+grant execute on function milepost_private.pace_estimate_lanes(milepost_private.estimate, milepost_private.last_lane, float8)
   to authenticated, service_role;
+
+-- ==== sql/schema/20_pace_last_lane.sql
+
+-- pace_last_lane: which lane will finish last, after some of them have reported. Lanes that did not report are not read:
+-- one that takes over as the last is found when it reports.
+create or replace function milepost_private.pace_last_lane(
+  last_lane milepost_private.last_lane,  -- null = no lane yet
+  active_s  float8,                      -- the job's active clock
+  workers   text[],                      -- for each lane that reported and has a total of its own: its name,
+  worked_s  float8[],                    --   active seconds since it was first seen,
+  done      float8[],                    --   items it settled by work,
+  remaining float8[]                     --   and items pending
+)
+returns milepost_private.last_lane
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_ends_s float8;
+begin
+  for lane in 1 .. coalesce(cardinality(workers), 0) loop
+    continue when worked_s[lane] <= 0;
+    if done[lane] > 0 then
+      last_lane.cost := coalesce(0.9 * last_lane.cost, 0)
+        + case when last_lane.cost is null then 1 else 0.1 end * worked_s[lane] / done[lane];
+    end if;
+    -- A lane with few items yet is judged by what an item costs the others: that counts as two items of its own.
+    v_ends_s := active_s + remaining[lane] * (worked_s[lane] + 2 * last_lane.cost) / (done[lane] + 2);
+    if v_ends_s is not null and (last_lane.worker is null or last_lane.worker = workers[lane] or v_ends_s > last_lane.ends_s) then
+      last_lane.worker := workers[lane];
+      last_lane.ends_s := v_ends_s;
+      last_lane.spread := 0.15 + 1 / sqrt(done[lane] + 2);
+    end if;
+  end loop;
+  return last_lane;
+end;
+$$;
+
+comment on function milepost_private.pace_last_lane(milepost_private.last_lane, float8, text[], float8[], float8[], float8[]) is
+'The lane that will finish last, once these lanes have reported what they did and have left.';
+
+revoke execute on function milepost_private.pace_last_lane(milepost_private.last_lane, float8, text[], float8[], float8[], float8[])
+  from public, anon, authenticated;
+grant execute on function milepost_private.pace_last_lane(milepost_private.last_lane, float8, text[], float8[], float8[], float8[])
+  to service_role;
 
 -- ==== sql/schema/20_pace_learn.sql
 
@@ -555,7 +598,8 @@ create or replace function milepost_private.kind_pace_learn(
   active_s    float8,                      -- the run's active clock at its end
   work        float8,                      -- items it settled by work; null or 0 where it counted none
   reached_s   float8[],                    -- active clock when 0 %, 10 % .. 90 % were first reached: ten values; null where unknown
-  predicted_s float8[]                     -- remaining_s as it was predicted then: ten values; null where there was none
+  predicted_s float8[],                    -- remaining_s as it was predicted then: ten values; null where there was none
+  stages_s    jsonb default null           -- seconds that each of its stages took, by name; null where that is not known
 )
 returns milepost_private.kind_pace
 language plpgsql
@@ -566,6 +610,9 @@ declare
   v_gain  float8;
   v_apart float8;
   v_share float8;
+  v_shares float8[];
+  v_known int := 0;
+  v_begun float8 := 0;
   v_rank  float8;
   v_low   float8[];
   v_high  float8[];
@@ -575,7 +622,7 @@ begin
     return history;
   end if;
   if history is null then
-    history := row(0, ln(active_s), 0.3, 0, null, 0.3, null, null, null, null);
+    history := row(0, ln(active_s), 0.3, 0, null, 0.3, null, null, null, null, null);
   end if;
 
   -- A first guess of the variances (0.3: a factor of 1.7 either way) counts as two runs.
@@ -598,15 +645,38 @@ begin
     end if;
   end if;
 
-  if reached_s is not null then
+  if array_remove(reached_s, null) <> '{}' then
     -- Before the first run every kind is taken to be even, and that counts as one run.
     history.shape := coalesce(history.shape, array[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]);
     v_gain := greatest(1.0::float8 / (history.runs + 1), 0.05);
+    -- What was there at second 0 took time of its own before: taken to be even, it leaves the shape to the rest. How much it
+    -- was, the first tenth that took time tells.
     for tenth in 1 .. 9 loop
-      v_share := least(greatest(reached_s[tenth + 1] / active_s, 0.001), 0.999);
-      if v_share is not null then
-        history.shape[tenth] := history.shape[tenth] + v_gain * (v_share - history.shape[tenth]);
+      if reached_s[tenth + 1] <= 0 then
+        v_begun := tenth / 10.0 + 0.05;
+        v_known := tenth;
+      elsif reached_s[tenth + 1] < active_s and v_known > 0 then
+        v_share := reached_s[tenth + 1] / active_s;
+        v_begun := least(greatest((tenth / 10.0 - v_share) / (1 - v_share), v_known / 10.0), v_known / 10.0 + 0.099);
+        exit;
       end if;
+    end loop;
+    v_known := 0;
+    v_shares[0] := 0;
+    for tenth in 1 .. 10 loop
+      v_share := case when tenth <= 10 * v_begun then tenth / 10.0 when tenth = 10 then 1
+                      else v_begun + (1 - v_begun) * reached_s[tenth + 1] / active_s end;
+      if v_share is not null then
+        -- Tenths that no checkpoint showed were passed evenly on the way to the next one shown, or to the end.
+        for passed in v_known + 1 .. tenth loop
+          v_shares[passed] := v_shares[v_known] + (v_share - v_shares[v_known]) * (passed - v_known) / (tenth - v_known);
+        end loop;
+        v_known := tenth;
+      end if;
+    end loop;
+    for tenth in 1 .. 9 loop
+      history.shape[tenth] := history.shape[tenth]
+        + v_gain * (least(greatest(v_shares[tenth], 0.001), 0.999) - history.shape[tenth]);
     end loop;
   end if;
 
@@ -634,16 +704,30 @@ begin
     history.residual_low := v_low;
     history.residual_high := v_high;
   end if;
+
+  if stages_s is not null then
+    v_gain := case when history.stages is null then 1 else greatest(1.0::float8 / history.runs, 0.05) end;
+    -- A stage that this run did not have fades away, so that there are never more than a thousand.
+    select jsonb_object_agg(s.name, s.share) into history.stages
+      from (
+        select coalesce(o.key, n.key) as name,
+               coalesce(o.value::float8, 0) * (1 - v_gain)
+                 + v_gain * coalesce(n.value::float8 / sum(n.value::float8) over (), 0) as share
+          from jsonb_each_text(coalesce(history.stages, '{}')) as o
+          full join jsonb_each_text(stages_s) as n on n.key = o.key
+      ) as s
+     where s.share > 0.001;
+  end if;
   return history;
 end;
 $$;
 
-comment on function milepost_private.kind_pace_learn(milepost_private.kind_pace, float8, float8, float8[], float8[]) is
-'A kind''s history after one more completed run; reached_s and predicted_s hold ten values, for 0 %, 10 % .. 90 %.';
+comment on function milepost_private.kind_pace_learn(milepost_private.kind_pace, float8, float8, float8[], float8[], jsonb) is
+'A kind''s history after one more completed run; reached_s and predicted_s hold ten values, for 0 %, 10 % .. 90 %; stages_s seconds by stage.';
 
-revoke execute on function milepost_private.kind_pace_learn(milepost_private.kind_pace, float8, float8, float8[], float8[])
+revoke execute on function milepost_private.kind_pace_learn(milepost_private.kind_pace, float8, float8, float8[], float8[], jsonb)
   from public, anon, authenticated;
-grant execute on function milepost_private.kind_pace_learn(milepost_private.kind_pace, float8, float8, float8[], float8[])
+grant execute on function milepost_private.kind_pace_learn(milepost_private.kind_pace, float8, float8, float8[], float8[], jsonb)
   to service_role;
 
 -- ==== sql/schema/20_pace_prior.sql
@@ -669,7 +753,8 @@ declare
   v_width    float8;
   v_left     float8;
 begin
-  if items > 0 and history.costed_runs > 0 and history.ln_cost_var < v_var then
+  -- Where both are as steady, as after one run or runs of one size, the cost: it tells a larger run from a smaller one.
+  if items > 0 and history.costed_runs > 0 and history.ln_cost_var < 1.01 * v_var then
     v_ln_total := history.ln_cost + ln(items);
     v_var := history.ln_cost_var;
   end if;
@@ -1846,6 +1931,7 @@ create table if not exists milepost.checkpoints (
   has_cursor      boolean not null default false,
   job_done        bigint,
   job_total       bigint,
+  job_skipped     bigint,
   constraint checkpoints_pkey primary key (job_id, checkpoint_id, received_at)
 ) partition by range (received_at);
 
@@ -1873,6 +1959,7 @@ comment on column milepost.checkpoints.message is 'Its message.';
 comment on column milepost.checkpoints.has_cursor is 'Whether it carried a cursor.';
 comment on column milepost.checkpoints.job_done is 'The whole job''s settled items once its request was recorded.';
 comment on column milepost.checkpoints.job_total is 'The whole job''s total then.';
+comment on column milepost.checkpoints.job_skipped is 'How many of job_done were skipped.';
 
 create table if not exists milepost.events (
   event_id       bigint generated always as identity,
@@ -2018,6 +2105,26 @@ comment on function milepost_private.progress_interval_ms(double precision, int,
 revoke execute on function milepost_private.progress_interval_ms(double precision, int, int) from public, anon, authenticated;
 grant execute on function milepost_private.progress_interval_ms(double precision, int, int) to authenticated, service_role;
 
+-- ==== sql/schema/28_progress_slot.sql
+
+-- progress_slot: each job may speak once in each of its slots of time. Each job's slots begin at another moment, so that jobs
+-- which began together do not speak together.
+create or replace function milepost_private.progress_slot(job_id uuid, at timestamptz, interval_ms double precision)
+returns double precision
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return floor(extract(epoch from at)::double precision * 1000 / interval_ms
+    + (uuid_hash(job_id)::bigint + 2147483648) / 4294967296.0);
+end;
+$$;
+comment on function milepost_private.progress_slot(uuid, timestamptz, double precision) is
+'The number of the slot of so many ms in which a job is at a moment. Jobs'' slots are shifted against each other.';
+revoke execute on function milepost_private.progress_slot(uuid, timestamptz, double precision) from public, anon, authenticated;
+grant execute on function milepost_private.progress_slot(uuid, timestamptz, double precision) to authenticated, service_role;
+
 -- ==== sql/schema/28_pulses.sql
 
 -- pulses: the narrow private row that every checkpoint updates: active clock, pace (for the ETA), rhythm (for liveness).
@@ -2028,6 +2135,8 @@ create table if not exists milepost_private.pulses (
   active_at        timestamptz not null,
   running          boolean not null default false,
   pace             milepost_private.pace,
+  effort           milepost_private.pace,
+  last_lane        milepost_private.last_lane,
   rhythm           milepost_private.rhythm,
   settled          double precision not null default 0,
   progress_event_at timestamptz,
@@ -2042,6 +2151,9 @@ create table if not exists milepost_private.pulses (
 comment on table milepost_private.pulses is 'Per job: its active clock, its pace and its rhythm.';
 comment on column milepost_private.pulses.active_s is 'The active clock at active_at, in seconds: time spent running, pauses and waits excluded.';
 comment on column milepost_private.pulses.running is 'Whether the active clock has run since active_at.';
+comment on column milepost_private.pulses.pace is 'Its pace in items.';
+comment on column milepost_private.pulses.effort is 'Of a job that counts by stages: its pace in percent of its effort, from which its ETA comes.';
+comment on column milepost_private.pulses.last_lane is 'Of a job whose lanes have shares of their own: the lane that will finish last.';
 comment on column milepost_private.pulses.settled is 'The job''s settled items at the last checkpoint.';
 comment on column milepost_private.pulses.held_back is 'Whether a progress event is due that was held back.';
 comment on column milepost_private.pulses.coalesced is 'Progress events that were held back and went out with a later one.';
@@ -2095,6 +2207,41 @@ comment on function milepost_private.stage_percent(milepost.stages) is
 '100 * (completed + skipped) / total of a stage; 0 before it begins; null while it runs without a total.';
 revoke execute on function milepost_private.stage_percent(milepost.stages) from public, anon, authenticated;
 grant execute on function milepost_private.stage_percent(milepost.stages) to authenticated, service_role;
+
+-- ==== sql/schema/29_effort.sql
+
+-- effort: which share of its work a job that counts by stages has behind it. Runs of its kind tell how much each stage is.
+create or replace function milepost_private.effort(job milepost.jobs, shares jsonb)
+returns double precision
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_effort double precision;
+begin
+  -- GUARD: it counts items of its own
+  if not job.has_stages or job.counts_reported and job.items_total is not null then
+    return null;
+  end if;
+  -- A stage that earlier runs did not have counts by its weight, one that has not been named yet by their share.
+  select case when bool_and(s.percent is not null) then
+           sum(s.share * s.percent) / nullif(sum(s.share) + (
+             select coalesce(sum(o.value::double precision), 0) from jsonb_each_text(shares) as o
+             where o.key <> all (array_agg(s.name))), 0) end
+  into v_effort
+  from (
+    select x.name, milepost_private.stage_percent(x) as percent,
+           coalesce((shares ->> x.name)::double precision, x.weight / nullif(sum(x.weight) over (), 0), 0) as share
+    from milepost.stages x where x.job_id = job.job_id
+  ) s;
+  return round(v_effort::numeric, 6);
+end;
+$$;
+comment on function milepost_private.effort(milepost.jobs, jsonb) is
+'Percent of a job''s work that its stages have behind them, each by its share (by name) of the time of earlier runs, else by its weight. Null where the job counts items of its own, or a stage that runs is unknown.';
+revoke execute on function milepost_private.effort(milepost.jobs, jsonb) from public, anon, authenticated;
+grant execute on function milepost_private.effort(milepost.jobs, jsonb) to service_role;
 
 -- ==== sql/schema/29_liveness_of.sql
 
@@ -2154,6 +2301,7 @@ create table if not exists milepost_private.predictions (
   job_id      uuid not null,
   tenth       smallint not null,
   active_s    double precision not null,
+  said_at     timestamptz not null,
   remaining_s double precision,
   low_s       double precision,
   high_s      double precision,
@@ -2163,7 +2311,11 @@ create table if not exists milepost_private.predictions (
 );
 comment on table milepost_private.predictions is 'Per job and tenth of its progress: the active clock, and what was predicted to remain.';
 alter table milepost_private.predictions enable row level security;
+drop policy if exists "members read predictions of jobs they see" on milepost_private.predictions;
+create policy "members read predictions of jobs they see" on milepost_private.predictions for select to authenticated
+  using (exists (select from milepost.jobs j where j.job_id = predictions.job_id));
 revoke all on milepost_private.predictions from public, anon, authenticated;
+grant select on milepost_private.predictions to authenticated;
 grant select, insert, update, delete on milepost_private.predictions to service_role;
 
 -- eta_scores: how right these were, once the job was done.
@@ -2222,9 +2374,10 @@ begin
     v_total := v_settled;
   end if;
   v_percent := case
-    -- Stages that ended without a total say nothing of what the job's own total leaves open.
+    -- Stages that ended without counts say nothing of what the job's own counts leave open or failed.
     when job.has_stages and (not v_own or v_total is null) then
-      case when job.stages_percent = 100 and v_total > v_settled then 99.9999 else job.stages_percent end
+      case when job.stages_percent = 100 and (v_total > v_settled or greatest(job.items_failed, job.items_canceled) > 0) then 99.9999
+           else job.stages_percent end
     else milepost_private.percent(job.items_completed, job.items_skipped, v_total) end;
   return row(v_total, v_settled, v_settled - job.items_skipped, v_total - v_settled, v_percent)::milepost_private.tally;
 end;
@@ -2279,9 +2432,14 @@ declare
   f          milepost_private.figures;
   t          milepost_private.tally := milepost_private.tally_of(job);
   v_active_s double precision;
+  v_pace     milepost_private.pace := pulse.pace;
+  v_history  milepost_private.kind_pace := kind.pace;
+  v_pending  double precision := t.pending;
+  v_fraction double precision := t.settled / nullif(t.total, 0);
   v_estimate milepost_private.estimate;
   v_verdict  milepost_private.liveness_verdict;
   v_wait_s   double precision;
+  v_pace_s   double precision;
 begin
   f.percent_complete := t.percent;
   f.items_total := case when t.total is not null then least(t.total::numeric, 9223372036854775807) end;  -- least() skips nulls
@@ -2294,28 +2452,44 @@ begin
   f.rate_limited := coalesce(job.rate_limited_until > at, false) and job.finished_at is null;
   v_wait_s := case when f.rate_limited then extract(epoch from job.rate_limited_until - at) else 0 end;
   f.rate_per_s := milepost_private.pace_rate(pulse.pace, v_active_s);
+  -- What was done before it was tracked says nothing of its speed.
   if job.finished_at is not null then
-    f.rate_per_s := case when f.work_done > 0 and v_active_s > 0 then f.work_done / v_active_s end;
+    f.rate_per_s := case when (v_pace).work > 0 and v_active_s > 0 then (v_pace).work / v_active_s end;
   end if;
   f.bytes_per_s := case when job.bytes_processed > 0 and v_active_s > 0 then job.bytes_processed / v_active_s end;
-  f.average_duration_ms_per_item := case when f.work_done > 0 and v_active_s > 0 then v_active_s * 1000 / f.work_done end;
+  f.average_duration_ms_per_item := case when (v_pace).work > 0 and v_active_s > 0 then v_active_s * 1000 / (v_pace).work end;
 
   v_verdict := milepost_private.liveness_of(job, pulse, kind, at);
   f.liveness := v_verdict.liveness;
   f.liveness_reason := v_verdict.reason;
   f.threshold_s := v_verdict.threshold_s;
 
+  -- A job that counts by stages is estimated by their percent. It has no shape beside what its stages' shares tell, and no cost
+  -- per item, since an item of one stage is not one of another.
+  if job.has_stages and (not job.counts_reported or t.total is null) and t.percent is not null and (pulse.effort).done is not null then
+    v_pace := pulse.effort;
+    v_pending := 100 - v_pace.done;
+    v_fraction := v_pace.done / 100;
+    v_history.shape := null;
+    v_history.costed_runs := 0;
+  end if;
+
   f.eta_reason := case
-    when job.finished_at is not null or f.items_pending = 0 then 'finished'
+    when job.finished_at is not null or v_pending = 0 then 'finished'
     when job.state in ('pending', 'retrying') then 'not_started'
     when job.state = 'paused' then 'paused'
     when f.liveness in ('stalled', 'lost') then 'stalled' end;
   if f.eta_reason is null then
-    v_estimate := milepost_private.pace_estimate(pulse.pace, v_active_s, t.pending, kind.pace,
-      case when t.total > 0 then t.settled / t.total else t.percent / 100 end);
+    -- The wait for a rate limit is added as a whole, so it is no silence as well.
+    v_pace_s := v_active_s;
+    if pulse.running and job.rate_limited_until > pulse.active_at then
+      v_pace_s := v_pace_s - greatest(extract(epoch from least(at, job.rate_limited_until) - pulse.active_at), 0);
+    end if;
+    v_estimate := milepost_private.pace_estimate_lanes(
+      milepost_private.pace_estimate(v_pace, v_pace_s, v_pending, v_history, v_fraction), pulse.last_lane, v_pace_s);
     if v_estimate.remaining_s is null then
       f.eta_reason := case when f.rate_limited then 'rate_limited'
-                           when f.items_pending is null then 'no_total' else 'no_progress' end;
+                           when v_pending is null then 'no_total' else 'no_progress' end;
     else
       f.eta_ms := least((v_estimate.remaining_s + v_wait_s) * 1000, 1e15);
       f.eta_low_ms := least((v_estimate.low_s + v_wait_s) * 1000, 1e15);
@@ -2525,6 +2699,8 @@ declare
   v_kind      milepost_private.kinds;
   v_reached   double precision[];
   v_predicted double precision[];
+  v_work      double precision;
+  v_stages_s  jsonb;
 begin
   select * into v_job from milepost.jobs j where j.job_id = learn_kind.job_id;
   select * into v_pulse from milepost_private.pulses p where p.job_id = learn_kind.job_id;
@@ -2550,13 +2726,22 @@ begin
     return;
   end if;
 
+  v_work := v_job.items_completed::double precision + v_job.items_failed + v_job.items_canceled;
+  -- Stages keep the times of the wall: a run that paused or waited is no measure of them.
+  if v_job.has_stages and v_pulse.active_s > 0.95 * extract(epoch from v_job.finished_at - v_job.started_at) then
+    select jsonb_object_agg(s.name, extract(epoch from s.finished_at - s.started_at)) into v_stages_s
+    from milepost.stages s where s.job_id = learn_kind.job_id and s.finished_at > s.started_at;
+  end if;
+
   -- Runs of a kind that end at the same moment learn one after the other.
   insert into milepost_private.kinds (tenant_id, kind) values (v_job.tenant_id, v_job.kind) on conflict do nothing;
   select * into v_kind from milepost_private.kinds k
   where k.tenant_id = v_job.tenant_id and k.kind = v_job.kind for no key update;
   update milepost_private.kinds k set
     pace = milepost_private.kind_pace_learn(v_kind.pace, v_pulse.active_s,
-             v_job.items_completed::double precision + v_job.items_failed + v_job.items_canceled, v_reached, v_predicted),
+             -- What was done before it was tracked cost it nothing, what a retry did twice is one item.
+             least((v_pulse.pace).work + v_work - (v_pulse.pace).done, v_work),
+             v_reached, v_predicted, v_stages_s),
     rhythm = milepost_private.kind_rhythm_learn(v_kind.rhythm, v_pulse.rhythm),
     updated_at = now()
   where k.tenant_id = v_job.tenant_id and k.kind = v_job.kind;
@@ -2837,9 +3022,15 @@ begin
                                           f.work_done + j.items_skipped, 'retry'),
     pace = milepost_private.pace_step(p.pace, milepost_private.active_clock(p.active_s, p.active_at, p.running, begin_attempt.at),
                                       f.work_done, f.items_pending),
-    settled = f.work_done + j.items_skipped
+    settled = f.work_done + j.items_skipped,
+    effort = case when not p.effort is null then milepost_private.pace_step(
+      p.effort, milepost_private.active_clock(p.active_s, p.active_at, p.running, begin_attempt.at), s.effort, 100 - s.effort) end,
+    -- Its lanes may be others from now on.
+    last_lane = null
   from milepost.jobs j,
-  lateral milepost_private.figures(j, null, null, begin_attempt.at) f
+  lateral milepost_private.figures(j, null, null, begin_attempt.at) f,
+  lateral milepost_private.effort(j, (select (k.pace).stages from milepost_private.kinds k
+                                      where k.tenant_id = j.tenant_id and k.kind = j.kind)) s (effort)
   -- A composite `is not null` only where all of its fields are.
   where j.job_id = begin_attempt.job_id and p.job_id = j.job_id and not p.pace is null;
 end;
@@ -3591,6 +3782,7 @@ declare
   v_due     uuid[];
   v_tenths  uuid[];
   v_staged  uuid[];
+  v_shared  uuid[];
 begin
   -- JOBS: the missing ones are made in the order of their keys, then all are locked in the order of their ids, so that
   -- requests cannot deadlock.
@@ -3759,6 +3951,7 @@ begin
            bool_or(n.reported) as reported,
            bool_or(n.new_total is distinct from n.old_total or n.new_worker_total is distinct from n.old_worker_total) as total_changed,
            bool_or(n.new_state <> n.prior_state or n.is_first_word) as state_changed,
+           bool_or(n.new_worker_total is not null) as has_shares,
            bool_or(n.has_message) as has_message,
            (array_agg(n.message order by n.n desc) filter (where n.has_message))[1] as message,
            bool_or(n.has_rate_limit) as has_rate_limit,
@@ -3787,7 +3980,7 @@ begin
       last_progress_at = case when c.completed + c.failed + c.skipped + c.canceled > 0 then greatest(j.last_progress_at, v_now)
                               else j.last_progress_at end
     from changes c where j.job_id = c.job_id
-    returning j.job_id, j.state, c.state_changed, c.total_changed, c.reported, c.bytes
+    returning j.job_id, j.state, c.state_changed, c.total_changed, c.reported, c.bytes, c.has_shares
   )
   select array_agg(s.job_id order by s.job_id) filter (where s.state_changed or s.state in ('pending', 'retrying')),
          array_agg(s.job_id order by s.job_id) filter (where s.total_changed or exists (
@@ -3799,8 +3992,9 @@ begin
          (select array_agg(n.job_id order by n.job_id, n.worker) from next n
           where n.is_late and n.first_seq <= greatest(n.cursor_seq, n.old_cursor_seq)),
          (select array_agg(n.worker order by n.job_id, n.worker) from next n
-          where n.is_late and n.first_seq <= greatest(n.cursor_seq, n.old_cursor_seq))
-  into v_settle, v_sum, v_late_jobs, v_late_workers
+          where n.is_late and n.first_seq <= greatest(n.cursor_seq, n.old_cursor_seq)),
+         array_agg(s.job_id) filter (where s.has_shares)
+  into v_settle, v_sum, v_late_jobs, v_late_workers, v_shared
   from summed s;
 
   -- What is rare: totals and first counts, what arrived out of order, items, stages, states.
@@ -3820,14 +4014,15 @@ begin
 
   -- HISTORY, and from it what a late cursor had counted.
   insert into milepost.checkpoints (tenant_id, job_id, attempt, worker, seq, at, received_at, state, items_total, items_completed,
-    items_failed, items_skipped, items_canceled, bytes_processed, batch_items, batch_duration_ms, batch_bytes, stages, message, has_cursor, job_done, job_total)
+    items_failed, items_skipped, items_canceled, bytes_processed, batch_items, batch_duration_ms, batch_bytes, stages, message, has_cursor, job_done, job_total, job_skipped)
   select v_caller.tenant_id, e.job_id, e.attempt, e.worker, e.seq,
          coalesce(v_now - (max(e.at) over (partition by e.job_id, e.worker) - e.at), v_now), v_now, e.state, e.items_total,
          e.items_completed, e.items_failed, e.items_skipped, e.items_canceled, e.bytes_processed, (e.batch ->> 'items')::bigint,
          (e.batch ->> 'duration_ms')::double precision, (e.batch ->> 'bytes')::bigint, e.stages, e.message, e.names_cursor,
-         least(t.settled::numeric, 9223372036854775807), least(t.total::numeric, 9223372036854775807)
+         least(t.settled::numeric, 9223372036854775807),
+         case when t.total is not null then least(t.total::numeric, 9223372036854775807) end, t.skipped  -- least() skips nulls
   from unnest(v_entries) e
-  join (select j.job_id, c.* from milepost.jobs j cross join lateral milepost_private.tally_of(j) c
+  join (select j.job_id, j.items_skipped as skipped, c.* from milepost.jobs j cross join lateral milepost_private.tally_of(j) c
         where j.job_id = any (v_jobs)) t on t.job_id = e.job_id
   where not e.is_duplicate
   order by e.n;
@@ -3846,7 +4041,9 @@ begin
 
   -- PULSE: clock, pace and rhythm of each job, once a request; and is a progress event due?
   with counted as (
-    select j.job_id, j.tenant_id, j.owner_id, t.*, j.state, j.rate_limited_until
+    select j.job_id, j.tenant_id, j.owner_id, t.*, j.state, j.rate_limited_until,
+           case when j.has_stages then milepost_private.effort(j,
+             (select (k.pace).stages from milepost_private.kinds k where k.tenant_id = j.tenant_id and k.kind = j.kind)) end as effort
     from milepost.jobs j cross join lateral milepost_private.tally_of(j) t
     where j.job_id in (select e.job_id from unnest(v_entries) e)
   ), beaten as (
@@ -3854,6 +4051,8 @@ begin
       active_s = milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now),
       active_at = greatest(p.active_at, v_now),
       pace = milepost_private.pace_step(p.pace, milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now), c.work, c.pending),
+      effort = case when c.effort is not null then milepost_private.pace_step(
+        p.effort, milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now), c.effort, 100 - c.effort) else p.effort end,
       rhythm = milepost_private.rhythm_step(p.rhythm, milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now), c.settled,
         -- A gap in which a rate limit was waited for is no sample of the rhythm.
         case when p.job_id = any (v_staged) then 'stage' when c.rate_limited_until > p.active_at then 'resume' else 'checkpoint' end),
@@ -3863,7 +4062,7 @@ begin
       coalesced = q.coalesced + (not d.is_due)::int,
       settled = c.settled,
       stalled_at = case when c.settled > q.settled then null else q.stalled_at end,
-      tenth = greatest(q.tenth, least(floor(c.percent / 10), 9))
+      tenth = greatest(q.tenth, least(floor(coalesce(c.effort, c.percent) / 10), 9))
     from counted c
     join milepost.tenants t on t.tenant_id = c.tenant_id
     join milepost_private.pulses q on q.job_id = c.job_id
@@ -3874,7 +4073,8 @@ begin
     ) i
     -- A job that has ended is swept no more, so nothing of it is held back.
     cross join lateral (select q.progress_event_at is null or milepost_private.is_terminal(c.state)
-      or i.since_ms >= i.least_ms and (
+      or milepost_private.progress_slot(c.job_id, v_now, i.least_ms)
+         > milepost_private.progress_slot(c.job_id, q.progress_event_at, i.least_ms) and (
         i.since_ms >= t.progress_interval_ms
         or coalesce(abs(c.percent - q.progress_event_percent) >= t.progress_step_percent, false)
         or (c.percent is null) <> (q.progress_event_percent is null)) as is_due) d
@@ -3891,10 +4091,30 @@ begin
          array_agg(b.job_id) filter (where b.is_tenth)
   into v_due, v_drafts, v_tenths from beaten b;
 
+  -- Where lanes have shares of their own, the last of them ends the job.
+  if v_shared is not null then
+    update milepost_private.pulses p set
+      last_lane = milepost_private.pace_last_lane(p.last_lane, p.active_s, s.workers, s.worked_s, s.done, s.remaining)
+    from (
+      select l.job_id, array_agg(l.worker order by l.worker) as workers,
+             array_agg(least(q.active_s, extract(epoch from v_now - l.first_checkpoint_at)) order by l.worker) as worked_s,
+             array_agg(d.work order by l.worker) as done,
+             array_agg(case when l.state in ('completed', 'canceled') then 0
+                            else greatest(l.worker_items_total - d.work - l.items_skipped, 0) end order by l.worker) as remaining
+      from (select distinct e.job_id, e.worker from unnest(v_entries) e where e.job_id = any (v_shared)) e
+      join milepost.lanes l on l.job_id = e.job_id and l.worker = e.worker
+      join milepost_private.pulses q on q.job_id = l.job_id
+      cross join lateral (select l.items_completed::double precision + l.items_failed + l.items_canceled as work) d
+      where l.worker_items_total is not null
+      group by l.job_id
+    ) s
+    where p.job_id = s.job_id;
+  end if;
+
   -- What is predicted at each tenth is kept, and scored when the job is done.
   if v_tenths is not null then
-    insert into milepost_private.predictions (job_id, tenth, active_s, remaining_s, low_s, high_s)
-    select j.job_id, p.tenth, p.active_s, f.eta_ms / 1000.0, f.eta_low_ms / 1000.0, f.eta_high_ms / 1000.0
+    insert into milepost_private.predictions (job_id, tenth, active_s, said_at, remaining_s, low_s, high_s)
+    select j.job_id, p.tenth, p.active_s, v_now, f.eta_ms / 1000.0, f.eta_low_ms / 1000.0, f.eta_high_ms / 1000.0
     from milepost.jobs j
     join milepost_private.pulses p on p.job_id = j.job_id
     left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
@@ -4758,6 +4978,198 @@ comment on column milepost.message_budget.pro_plan_usd_per_month is 'What that c
 revoke all on milepost.message_budget from public, anon, authenticated;
 grant select on milepost.message_budget to authenticated, service_role;
 
+-- ==== sql/schema/69_backtest.sql
+
+-- backtest: how near the estimator comes on jobs that completed, from their stored checkpoints, beside two simple rules.
+
+-- stored_trace: a job's checkpoints as replay takes them, in seconds of its active clock.
+create or replace function milepost_private.stored_trace(job_id uuid)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select jsonb_agg(jsonb_build_object('t', a.active_s, 'done', a.done, 'total', a.total) order by a.place)
+         filter (where a.done is not null)
+  from (
+    select r.place, r.done, r.total,
+           sum(case when r.ran then extract(epoch from r.moment - r.before)::double precision else 0 end) over (order by r.place) as active_s
+    from (
+      select m.*, row_number() over w as place, lag(m.moment) over w as before,
+             -- Whether the clock ran until here: what the last change of state before said.
+             coalesce(sum(m.starts) over (w rows between unbounded preceding and 1 preceding), 0) > 0 as ran
+      from (
+        select c.received_at as moment, 1 as rank, c.checkpoint_id as number, 0 as starts,
+               (c.job_done - coalesce(c.job_skipped, 0))::double precision as done,
+               (c.job_total - coalesce(c.job_skipped, 0))::double precision as total
+        from milepost.checkpoints c where c.job_id = stored_trace.job_id and c.job_done is not null
+        union all
+        select e.ts, 0, e.version,
+               (e.data ->> 'new_state' in ('running', 'completing', 'pausing', 'canceling'))::int
+                 - (e.data ->> 'prior_state' in ('running', 'completing', 'pausing', 'canceling'))::int, null, null
+        from milepost.events e where e.job_id = stored_trace.job_id and e.type = 'job.state_changed'
+      ) m
+      window w as (order by m.moment, m.rank, m.number)
+    ) r
+  ) a;
+$$;
+comment on function milepost_private.stored_trace(uuid) is
+'A job''s stored checkpoints as [{"t", "done", "total"}]: active seconds, items settled by work, and total without skipped items.';
+revoke execute on function milepost_private.stored_trace(uuid) from public, anon, authenticated;
+grant execute on function milepost_private.stored_trace(uuid) to service_role;
+
+-- simple_rules: what two rules in wide use would have said of the same trace.
+create or replace function milepost_private.simple_rules(
+  trace jsonb,     -- as stored_trace gives it
+  at_s  float8[],  -- an answer for second x has seen the checkpoints with t <= x
+  out elapsed_average_s float8[],
+  out tqdm_s            float8[]
+)
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_line    record;
+  v_last_s  float8;
+  v_last    float8;
+  v_left    float8;
+  v_spent_s float8 := 0;
+  v_work    float8 := 0;
+  v_mark_s  float8;  -- tqdm's last sample
+  v_mark    float8;
+  v_items   float8 := 0;
+  v_seconds float8 := 0;
+begin
+  for v_line in
+    select c.t, c.done, c.total, null::bigint as asked, c.place
+      from rows from (jsonb_to_recordset(simple_rules.trace) as (t float8, done float8, total float8))
+           with ordinality as c (t, done, total, place)
+    union all
+    select a.t, null, null, a.place, a.place from unnest(simple_rules.at_s) with ordinality as a (t, place)
+    order by t, asked nulls first, place
+  loop
+    if v_line.asked is not null then
+      elapsed_average_s[v_line.asked] := v_left * v_spent_s / nullif(v_work, 0);
+      tqdm_s[v_line.asked] := v_left * v_seconds / nullif(v_items, 0);
+      continue;
+    end if;
+    v_spent_s := v_spent_s + coalesce(v_line.t - v_last_s, 0);
+    v_work := v_work + greatest(coalesce(v_line.done - v_last, 0), 0);
+    v_last_s := v_line.t;
+    v_last := v_line.done;
+    v_left := greatest(v_line.total - v_line.done, 0);
+    -- EMA(0.3) of items over EMA(0.3) of seconds, sampled at most once in 0.1 s.
+    if v_mark is null or v_line.done < v_mark then
+      v_mark_s := coalesce(v_mark_s, v_line.t);
+      v_mark := v_line.done;
+    elsif v_line.done > v_mark and v_line.t - v_mark_s >= 0.1 then
+      v_items := 0.3 * (v_line.done - v_mark) + 0.7 * v_items;
+      v_seconds := 0.3 * (v_line.t - v_mark_s) + 0.7 * v_seconds;
+      v_mark_s := v_line.t;
+      v_mark := v_line.done;
+    end if;
+  end loop;
+end;
+$$;
+comment on function milepost_private.simple_rules(jsonb, float8[]) is
+'Remaining seconds by the elapsed average and by tqdm''s moving average, for each asked second; null where the rule cannot tell.';
+revoke execute on function milepost_private.simple_rules(jsonb, float8[]) from public, anon, authenticated;
+grant execute on function milepost_private.simple_rules(jsonb, float8[]) to service_role;
+
+create or replace function milepost.backtest(kind text default null, "limit" int default 50)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_job       record;
+  v_history   milepost_private.kind_pace;
+  v_trace     jsonb;
+  v_at_s      double precision[];
+  v_said_s    double precision[];
+  v_low_s     double precision[];
+  v_high_s    double precision[];
+  v_rules     record;
+  v_jobs      int := 0;
+  v_left_out  int := 0;
+  v_questions jsonb := '[]';
+begin
+  for v_job in
+    select l.*, row_number() over (partition by l.tenant_id, l.kind order by l.finished_at, l.job_id) = 1 as is_first from (
+      select j.job_id, j.tenant_id, j.kind, j.finished_at, p.active_s,
+             j.items_completed::double precision + j.items_failed + j.items_canceled as work,
+             j.counts_reported or not j.has_stages as counts_items
+      from milepost.jobs j join milepost_private.pulses p on p.job_id = j.job_id
+      where j.state = 'completed' and (backtest.kind is null or j.kind = backtest.kind)
+      order by j.finished_at desc limit backtest."limit"
+    ) l
+    order by l.tenant_id, l.kind, l.finished_at, l.job_id
+  loop
+    -- As live jobs do, each run knows the runs of its kind that ended before it, and no others.
+    if v_job.is_first then
+      v_history := null;
+    end if;
+    v_trace := case when v_job.counts_items and v_job.active_s > 0 then milepost_private.stored_trace(v_job.job_id) end;
+    -- When each tenth was first reached with something left to do.
+    select array_agg(r.reached_s order by g.tenth) into v_at_s
+    from generate_series(0, 9) as g (tenth)
+    left join lateral (
+      select min(c.t) as reached_s
+      from jsonb_to_recordset(v_trace) as c (t double precision, done double precision, total double precision)
+      where c.total > c.done and c.done >= g.tenth / 10.0 * c.total
+    ) r on true;
+    -- GUARD: nothing to judge: its history is gone, it counted by stages, or it never knew its total
+    if array_remove(v_at_s, null) = '{}' then
+      v_left_out := v_left_out + 1;
+      continue;
+    end if;
+    v_jobs := v_jobs + 1;
+
+    select array_agg(r.remaining_s order by r.place), array_agg(r.low_s order by r.place), array_agg(r.high_s order by r.place)
+    into v_said_s, v_low_s, v_high_s
+    from milepost_private.replay(v_trace, v_at_s, v_history)
+      with ordinality as r (at_s, remaining_s, low_s, high_s, liveness, place);
+    v_rules := milepost_private.simple_rules(v_trace, v_at_s);
+    v_questions := v_questions || (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'milepost', ln(v_said_s[g.place] / t.true_s), 'elapsed_average', ln(nullif(v_rules.elapsed_average_s[g.place], 0) / t.true_s),
+        'tqdm', ln(nullif(v_rules.tqdm_s[g.place], 0) / t.true_s), 'covered', t.true_s between v_low_s[g.place] and v_high_s[g.place])), '[]')
+      from generate_series(1, 10) as g (place)
+      cross join lateral (select v_job.active_s - v_at_s[g.place] as true_s) t
+      where t.true_s > 0);
+    if v_job.kind <> 'default' then
+      v_history := milepost_private.kind_pace_learn(v_history, v_job.active_s, v_job.work, v_at_s, v_said_s);
+    end if;
+  end loop;
+
+  return (
+    with questions as (
+      select q.*, q.milepost is not null and q.elapsed_average is not null and q.tqdm is not null as by_all
+      from jsonb_to_recordset(v_questions) as q (milepost double precision, elapsed_average double precision, tqdm double precision, covered boolean)
+    )
+    select jsonb_build_object('jobs', v_jobs, 'left_out', v_left_out, 'questions', (select count(*) from questions),
+      'compared', (select count(*) from questions q where q.by_all), 'rules', jsonb_agg(r.rule order by r.place))
+    from (
+      select v.place, jsonb_build_object('rule', v.name, 'answered', count(v.error),
+        'median_error', percentile_cont(0.5) within group (order by abs(v.error)) filter (where q.by_all),
+        'p90_error', percentile_cont(0.9) within group (order by abs(v.error)) filter (where q.by_all),
+        'bias', avg(v.error) filter (where q.by_all),
+        'coverage', avg(q.covered::int) filter (where v.name = 'milepost')) as rule
+      from (values (1, 'milepost'), (2, 'elapsed_average'), (3, 'tqdm')) as n (place, name)
+      left join questions q on true
+      cross join lateral (select n.place, n.name, case n.name when 'milepost' then q.milepost when 'tqdm' then q.tqdm
+                                                              else q.elapsed_average end as error) v
+      group by v.place, v.name
+    ) r);
+end;
+$$;
+comment on function milepost.backtest(text, int) is
+'Replays the newest completed jobs (of a kind): predictions at each tenth of progress, scored as |ln(predicted / true)| on the questions that every rule answered: {"jobs", "left_out", "questions", "compared", "rules": [{"rule", "answered", "median_error", "p90_error", "bias", "coverage"}]}.';
+revoke execute on function milepost.backtest(text, int) from public, anon, authenticated;
+grant execute on function milepost.backtest(text, int) to service_role;
+
 -- ==== sql/schema/69_resume_json.sql
 
 -- resume_json: a job as create and claim answer it: each lane with its counts at its last cursor, from which a worker counts on.
@@ -5449,6 +5861,59 @@ $$;
 comment on function milepost.list_tenants() is 'The caller''s tenants: [{"tenant_id", "name", "role"}]; role is null for a key.';
 revoke execute on function milepost.list_tenants() from public, anon, authenticated;
 grant execute on function milepost.list_tenants() to authenticated, service_role;
+
+-- ==== sql/schema/79_job_predictions.sql
+
+-- job_predictions: what was predicted of a job at each tenth of its progress, and its course to draw beside it.
+create or replace function milepost.job_predictions(job_id text)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_job   milepost.jobs := milepost_private.visible_job(job_id);
+  v_began timestamptz := coalesce(v_job.started_at, v_job.created_at);
+  v_first bigint;
+  v_last  bigint;
+begin
+  select min(c.checkpoint_id), max(c.checkpoint_id) into v_first, v_last
+  from milepost.checkpoints c where c.job_id = v_job.job_id and c.job_done is not null;
+
+  return jsonb_build_object(
+    'job', v_job.key, 'job_id', v_job.job_id,
+    'predictions', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'tenth', p.tenth, 't', extract(epoch from p.said_at - v_began)::double precision,
+        'eta_ms', p.remaining_s * 1000, 'eta_low_ms', p.low_s * 1000, 'eta_high_ms', p.high_s * 1000,
+        -- Both on the active clock: what was left then, as it turned out.
+        'true_ms', case when v_job.state = 'completed' then (u.active_s - p.active_s) * 1000 end) order by p.tenth), '[]')
+      from milepost_private.predictions p
+      join milepost_private.pulses u on u.job_id = p.job_id
+      where p.job_id = v_job.job_id),
+    -- At most 200 of them, evenly by their numbers: each is one look into the index, so a long history costs no more.
+    'checkpoints', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        't', extract(epoch from s.received_at - v_began)::double precision, 'done', s.job_done, 'total', s.job_total)
+        order by s.checkpoint_id), '[]')
+      from (
+        select distinct on (c.checkpoint_id) c.*
+        from generate_series(0, 199) as g (place)
+        cross join lateral (
+          select x.checkpoint_id, x.received_at, x.job_done, x.job_total
+          from milepost.checkpoints x
+          where x.job_id = v_job.job_id and x.job_done is not null
+            and x.checkpoint_id >= v_first + ((v_last - v_first)::numeric * g.place / 199)::bigint
+          order by x.checkpoint_id limit 1
+        ) c
+        order by c.checkpoint_id
+      ) s));
+end;
+$$;
+comment on function milepost.job_predictions(text) is
+'What was predicted of a job when it first reached each tenth, and its checkpoints thinned to at most 200: {"job", "job_id", "predictions": [{"tenth", "t", "eta_ms", "eta_low_ms", "eta_high_ms", "true_ms"}], "checkpoints": [{"t", "done", "total"}]}; t in seconds since it started. Refuses with job_not_found.';
+revoke execute on function milepost.job_predictions(text) from public, anon, authenticated;
+grant execute on function milepost.job_predictions(text) to authenticated, service_role;
 
 -- ==== sql/schema/80_realtime.sql
 

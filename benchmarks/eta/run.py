@@ -147,12 +147,14 @@ def learn(database: psycopg.Connection[Any], trace: Trace, history: str | None) 
         )
         for tenth in range(10)
     ]
+    # As live: a checkpoint that passes several tenths is remembered for the last of them.
+    reached = [None if t in reached[place + 1 :] else t for place, t in enumerate(reached)]
     answers = replay(database, trace, reached, history)
     predicted = [None if t is None else answer[0] for t, answer in zip(reached, answers, strict=True)]
     row = database.execute(
         "select milepost_private.kind_pace_learn("
         "%s::milepost_private.kind_pace, %s, %s, %s::float8[], %s::float8[])::text",
-        [history, trace.end_s, trace.checkpoints[-1].done, reached, predicted],
+        [history, trace.end_s, trace.checkpoints[-1].done - trace.checkpoints[0].done, reached, predicted],
     ).fetchone()
     assert row is not None
     return str(row[0])
@@ -233,15 +235,26 @@ def judge_lanes(database: psycopg.Connection[Any], first_seed: int, jobs: int) -
         at_s = asked_at(trace)
         answers = replay(database, trace, at_s)
         as_one.take(trace, at_s, answers)
-        better = []
+        better, last_lane, before = [], None, 0.0
         for moment, answer in zip(at_s, answers, strict=True):
-            done = [bisect_right(lane, moment) for lane in lanes]
-            remaining = [len(lane) - settled for lane, settled in zip(lanes, done, strict=True)]
-            better += database.execute(
-                "select remaining_s, low_s, high_s from milepost_private.pace_estimate_lanes("
-                "row(%s, %s, %s)::milepost_private.estimate, %s::float8[], %s::float8[], %s::float8[])",
-                [*answer, [moment] * len(lanes), done, remaining],
-            ).fetchall()
+            # Those that settled something since the last question have reported.
+            reports = [
+                (f"lane {place}", moment, done, len(lane) - done)
+                for place, lane in enumerate(lanes)
+                if (done := bisect_right(lane, moment)) > bisect_right(lane, before)
+            ]
+            columns = [list(column) for column in zip(*reports, strict=True)] or [[], [], [], []]
+            (last_lane, *said) = database.execute(
+                "select l.lane::text, e.remaining_s, e.low_s, e.high_s"
+                " from milepost_private.pace_last_lane(%s::milepost_private.last_lane, %s, %s::text[],"
+                " %s::float8[], %s::float8[], %s::float8[]) as lane"
+                " cross join lateral (select lane) as l,"
+                " milepost_private.pace_estimate_lanes("
+                "row(%s, %s, %s)::milepost_private.estimate, lane, %s) as e",
+                [last_lane, moment, *columns, *answer, moment],
+            ).fetchall()[0]
+            better.append((said[0], said[1], said[2]))
+            before = moment
         by_lane.take(trace, at_s, better)
     print(f"\n{'lanes':14}{'error':>9}{'coverage':>10}{'width':>8}")
     for name, score in (("as one job", as_one), ("each its own", by_lane)):

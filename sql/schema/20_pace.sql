@@ -36,7 +36,17 @@ begin
       shape            float8[],  -- share of the run's time at which 10 %, 20 % .. 90 % were reached
       residuals        float8[],  -- ln(true / predicted) of the last 20 runs, ten a run: predicted at 0 %, 10 % .. 90 %
       residual_low     float8[],  -- their tenth and ninetieth percentiles for each tenth of progress
-      residual_high    float8[]
+      residual_high    float8[],
+      stages           jsonb      -- share of a run's time that each stage took, by its name
+    );
+  end if;
+
+  if to_regtype('milepost_private.last_lane') is null then
+    create type milepost_private.last_lane as (
+      worker  text,    -- the lane that is expected to finish last
+      ends_s  float8,  -- the active clock at which it will
+      spread  float8,  -- half width of the range of what it has left, as a logarithm
+      cost    float8   -- seconds per item of all lanes, each weighing a tenth as it reports
     );
   end if;
 
@@ -54,5 +64,7 @@ comment on type milepost_private.pace is
 'How fast a job is, in fixed size; advanced by pace_step, read by pace_estimate and pace_rate.';
 comment on type milepost_private.kind_pace is
 'What completed runs of a kind taught about duration, cost, shape and errors of prediction, in fixed size; advanced by kind_pace_learn.';
+comment on type milepost_private.last_lane is
+'Of a job whose lanes have shares of their own: the one that will finish last; advanced by pace_last_lane.';
 comment on type milepost_private.estimate is
 'Active seconds that remain and the range that holds them in 80 % of cases; all null where that cannot be known.';

@@ -68,15 +68,12 @@ begin
       0.001
     );
     v_high := v_high + 1.5 * least(pace.gap_s / v_said.remaining_s, 2);
-  elsif fraction > 1e-9 and fraction < 1 and active_s > 0 then
-    v_share := milepost_private.pace_share(history.shape, fraction);
-    v_said.remaining_s := greatest(active_s * (1 - v_share) / v_share, 0.001);
-    v_low := 0.7;
-    v_high := 0.7;
   end if;
 
   if history.runs > 0 then
-    v_prior := milepost_private.pace_prior(history, active_s, coalesce(pace.work, 0) + remaining, fraction);
+    -- Items of the whole run, those included that were settled before it was tracked, or skipped.
+    v_prior := milepost_private.pace_prior(history, active_s,
+      case when fraction < 1 then remaining / (1 - fraction) else coalesce(pace.work, 0) + remaining end, fraction);
     -- 2.56 standard deviations lie between the tenth and the ninetieth percentile.
     v_prior_var := (ln(v_prior.high_s / v_prior.low_s) / 2.56) ^ 2;
     if v_said.remaining_s is null then

@@ -19,7 +19,8 @@ declare
   v_width    float8;
   v_left     float8;
 begin
-  if items > 0 and history.costed_runs > 0 and history.ln_cost_var < v_var then
+  -- Where both are as steady, as after one run or runs of one size, the cost: it tells a larger run from a smaller one.
+  if items > 0 and history.costed_runs > 0 and history.ln_cost_var < 1.01 * v_var then
     v_ln_total := history.ln_cost + ln(items);
     v_var := history.ln_cost_var;
   end if;

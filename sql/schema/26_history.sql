@@ -24,6 +24,7 @@ create table if not exists milepost.checkpoints (
   has_cursor      boolean not null default false,
   job_done        bigint,
   job_total       bigint,
+  job_skipped     bigint,
   constraint checkpoints_pkey primary key (job_id, checkpoint_id, received_at)
 ) partition by range (received_at);
 
@@ -51,6 +52,7 @@ comment on column milepost.checkpoints.message is 'Its message.';
 comment on column milepost.checkpoints.has_cursor is 'Whether it carried a cursor.';
 comment on column milepost.checkpoints.job_done is 'The whole job''s settled items once its request was recorded.';
 comment on column milepost.checkpoints.job_total is 'The whole job''s total then.';
+comment on column milepost.checkpoints.job_skipped is 'How many of job_done were skipped.';
 
 create table if not exists milepost.events (
   event_id       bigint generated always as identity,

@@ -6,6 +6,8 @@ create table if not exists milepost_private.pulses (
   active_at        timestamptz not null,
   running          boolean not null default false,
   pace             milepost_private.pace,
+  effort           milepost_private.pace,
+  last_lane        milepost_private.last_lane,
   rhythm           milepost_private.rhythm,
   settled          double precision not null default 0,
   progress_event_at timestamptz,
@@ -20,6 +22,9 @@ create table if not exists milepost_private.pulses (
 comment on table milepost_private.pulses is 'Per job: its active clock, its pace and its rhythm.';
 comment on column milepost_private.pulses.active_s is 'The active clock at active_at, in seconds: time spent running, pauses and waits excluded.';
 comment on column milepost_private.pulses.running is 'Whether the active clock has run since active_at.';
+comment on column milepost_private.pulses.pace is 'Its pace in items.';
+comment on column milepost_private.pulses.effort is 'Of a job that counts by stages: its pace in percent of its effort, from which its ETA comes.';
+comment on column milepost_private.pulses.last_lane is 'Of a job whose lanes have shares of their own: the lane that will finish last.';
 comment on column milepost_private.pulses.settled is 'The job''s settled items at the last checkpoint.';
 comment on column milepost_private.pulses.held_back is 'Whether a progress event is due that was held back.';
 comment on column milepost_private.pulses.coalesced is 'Progress events that were held back and went out with a later one.';

@@ -3,6 +3,7 @@ create table if not exists milepost_private.predictions (
   job_id      uuid not null,
   tenth       smallint not null,
   active_s    double precision not null,
+  said_at     timestamptz not null,
   remaining_s double precision,
   low_s       double precision,
   high_s      double precision,
@@ -12,7 +13,11 @@ create table if not exists milepost_private.predictions (
 );
 comment on table milepost_private.predictions is 'Per job and tenth of its progress: the active clock, and what was predicted to remain.';
 alter table milepost_private.predictions enable row level security;
+drop policy if exists "members read predictions of jobs they see" on milepost_private.predictions;
+create policy "members read predictions of jobs they see" on milepost_private.predictions for select to authenticated
+  using (exists (select from milepost.jobs j where j.job_id = predictions.job_id));
 revoke all on milepost_private.predictions from public, anon, authenticated;
+grant select on milepost_private.predictions to authenticated;
 grant select, insert, update, delete on milepost_private.predictions to service_role;
 
 -- eta_scores: how right these were, once the job was done.

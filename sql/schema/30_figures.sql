@@ -41,9 +41,14 @@ declare
   f          milepost_private.figures;
   t          milepost_private.tally := milepost_private.tally_of(job);
   v_active_s double precision;
+  v_pace     milepost_private.pace := pulse.pace;
+  v_history  milepost_private.kind_pace := kind.pace;
+  v_pending  double precision := t.pending;
+  v_fraction double precision := t.settled / nullif(t.total, 0);
   v_estimate milepost_private.estimate;
   v_verdict  milepost_private.liveness_verdict;
   v_wait_s   double precision;
+  v_pace_s   double precision;
 begin
   f.percent_complete := t.percent;
   f.items_total := case when t.total is not null then least(t.total::numeric, 9223372036854775807) end;  -- least() skips nulls
@@ -56,28 +61,44 @@ begin
   f.rate_limited := coalesce(job.rate_limited_until > at, false) and job.finished_at is null;
   v_wait_s := case when f.rate_limited then extract(epoch from job.rate_limited_until - at) else 0 end;
   f.rate_per_s := milepost_private.pace_rate(pulse.pace, v_active_s);
+  -- What was done before it was tracked says nothing of its speed.
   if job.finished_at is not null then
-    f.rate_per_s := case when f.work_done > 0 and v_active_s > 0 then f.work_done / v_active_s end;
+    f.rate_per_s := case when (v_pace).work > 0 and v_active_s > 0 then (v_pace).work / v_active_s end;
   end if;
   f.bytes_per_s := case when job.bytes_processed > 0 and v_active_s > 0 then job.bytes_processed / v_active_s end;
-  f.average_duration_ms_per_item := case when f.work_done > 0 and v_active_s > 0 then v_active_s * 1000 / f.work_done end;
+  f.average_duration_ms_per_item := case when (v_pace).work > 0 and v_active_s > 0 then v_active_s * 1000 / (v_pace).work end;
 
   v_verdict := milepost_private.liveness_of(job, pulse, kind, at);
   f.liveness := v_verdict.liveness;
   f.liveness_reason := v_verdict.reason;
   f.threshold_s := v_verdict.threshold_s;
 
+  -- A job that counts by stages is estimated by their percent. It has no shape beside what its stages' shares tell, and no cost
+  -- per item, since an item of one stage is not one of another.
+  if job.has_stages and (not job.counts_reported or t.total is null) and t.percent is not null and (pulse.effort).done is not null then
+    v_pace := pulse.effort;
+    v_pending := 100 - v_pace.done;
+    v_fraction := v_pace.done / 100;
+    v_history.shape := null;
+    v_history.costed_runs := 0;
+  end if;
+
   f.eta_reason := case
-    when job.finished_at is not null or f.items_pending = 0 then 'finished'
+    when job.finished_at is not null or v_pending = 0 then 'finished'
     when job.state in ('pending', 'retrying') then 'not_started'
     when job.state = 'paused' then 'paused'
     when f.liveness in ('stalled', 'lost') then 'stalled' end;
   if f.eta_reason is null then
-    v_estimate := milepost_private.pace_estimate(pulse.pace, v_active_s, t.pending, kind.pace,
-      case when t.total > 0 then t.settled / t.total else t.percent / 100 end);
+    -- The wait for a rate limit is added as a whole, so it is no silence as well.
+    v_pace_s := v_active_s;
+    if pulse.running and job.rate_limited_until > pulse.active_at then
+      v_pace_s := v_pace_s - greatest(extract(epoch from least(at, job.rate_limited_until) - pulse.active_at), 0);
+    end if;
+    v_estimate := milepost_private.pace_estimate_lanes(
+      milepost_private.pace_estimate(v_pace, v_pace_s, v_pending, v_history, v_fraction), pulse.last_lane, v_pace_s);
     if v_estimate.remaining_s is null then
       f.eta_reason := case when f.rate_limited then 'rate_limited'
-                           when f.items_pending is null then 'no_total' else 'no_progress' end;
+                           when v_pending is null then 'no_total' else 'no_progress' end;
     else
       f.eta_ms := least((v_estimate.remaining_s + v_wait_s) * 1000, 1e15);
       f.eta_low_ms := least((v_estimate.low_s + v_wait_s) * 1000, 1e15);

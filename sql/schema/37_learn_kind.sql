@@ -11,6 +11,8 @@ declare
   v_kind      milepost_private.kinds;
   v_reached   double precision[];
   v_predicted double precision[];
+  v_work      double precision;
+  v_stages_s  jsonb;
 begin
   select * into v_job from milepost.jobs j where j.job_id = learn_kind.job_id;
   select * into v_pulse from milepost_private.pulses p where p.job_id = learn_kind.job_id;
@@ -36,13 +38,22 @@ begin
     return;
   end if;
 
+  v_work := v_job.items_completed::double precision + v_job.items_failed + v_job.items_canceled;
+  -- Stages keep the times of the wall: a run that paused or waited is no measure of them.
+  if v_job.has_stages and v_pulse.active_s > 0.95 * extract(epoch from v_job.finished_at - v_job.started_at) then
+    select jsonb_object_agg(s.name, extract(epoch from s.finished_at - s.started_at)) into v_stages_s
+    from milepost.stages s where s.job_id = learn_kind.job_id and s.finished_at > s.started_at;
+  end if;
+
   -- Runs of a kind that end at the same moment learn one after the other.
   insert into milepost_private.kinds (tenant_id, kind) values (v_job.tenant_id, v_job.kind) on conflict do nothing;
   select * into v_kind from milepost_private.kinds k
   where k.tenant_id = v_job.tenant_id and k.kind = v_job.kind for no key update;
   update milepost_private.kinds k set
     pace = milepost_private.kind_pace_learn(v_kind.pace, v_pulse.active_s,
-             v_job.items_completed::double precision + v_job.items_failed + v_job.items_canceled, v_reached, v_predicted),
+             -- What was done before it was tracked cost it nothing, what a retry did twice is one item.
+             least((v_pulse.pace).work + v_work - (v_pulse.pace).done, v_work),
+             v_reached, v_predicted, v_stages_s),
     rhythm = milepost_private.kind_rhythm_learn(v_kind.rhythm, v_pulse.rhythm),
     updated_at = now()
   where k.tenant_id = v_job.tenant_id and k.kind = v_job.kind;

@@ -51,9 +51,15 @@ begin
                                           f.work_done + j.items_skipped, 'retry'),
     pace = milepost_private.pace_step(p.pace, milepost_private.active_clock(p.active_s, p.active_at, p.running, begin_attempt.at),
                                       f.work_done, f.items_pending),
-    settled = f.work_done + j.items_skipped
+    settled = f.work_done + j.items_skipped,
+    effort = case when not p.effort is null then milepost_private.pace_step(
+      p.effort, milepost_private.active_clock(p.active_s, p.active_at, p.running, begin_attempt.at), s.effort, 100 - s.effort) end,
+    -- Its lanes may be others from now on.
+    last_lane = null
   from milepost.jobs j,
-  lateral milepost_private.figures(j, null, null, begin_attempt.at) f
+  lateral milepost_private.figures(j, null, null, begin_attempt.at) f,
+  lateral milepost_private.effort(j, (select (k.pace).stages from milepost_private.kinds k
+                                      where k.tenant_id = j.tenant_id and k.kind = j.kind)) s (effort)
   -- A composite `is not null` only where all of its fields are.
   where j.job_id = begin_attempt.job_id and p.job_id = j.job_id and not p.pace is null;
 end;

@@ -25,6 +25,7 @@ declare
   v_due     uuid[];
   v_tenths  uuid[];
   v_staged  uuid[];
+  v_shared  uuid[];
 begin
   -- JOBS: the missing ones are made in the order of their keys, then all are locked in the order of their ids, so that
   -- requests cannot deadlock.
@@ -193,6 +194,7 @@ begin
            bool_or(n.reported) as reported,
            bool_or(n.new_total is distinct from n.old_total or n.new_worker_total is distinct from n.old_worker_total) as total_changed,
            bool_or(n.new_state <> n.prior_state or n.is_first_word) as state_changed,
+           bool_or(n.new_worker_total is not null) as has_shares,
            bool_or(n.has_message) as has_message,
            (array_agg(n.message order by n.n desc) filter (where n.has_message))[1] as message,
            bool_or(n.has_rate_limit) as has_rate_limit,
@@ -221,7 +223,7 @@ begin
       last_progress_at = case when c.completed + c.failed + c.skipped + c.canceled > 0 then greatest(j.last_progress_at, v_now)
                               else j.last_progress_at end
     from changes c where j.job_id = c.job_id
-    returning j.job_id, j.state, c.state_changed, c.total_changed, c.reported, c.bytes
+    returning j.job_id, j.state, c.state_changed, c.total_changed, c.reported, c.bytes, c.has_shares
   )
   select array_agg(s.job_id order by s.job_id) filter (where s.state_changed or s.state in ('pending', 'retrying')),
          array_agg(s.job_id order by s.job_id) filter (where s.total_changed or exists (
@@ -233,8 +235,9 @@ begin
          (select array_agg(n.job_id order by n.job_id, n.worker) from next n
           where n.is_late and n.first_seq <= greatest(n.cursor_seq, n.old_cursor_seq)),
          (select array_agg(n.worker order by n.job_id, n.worker) from next n
-          where n.is_late and n.first_seq <= greatest(n.cursor_seq, n.old_cursor_seq))
-  into v_settle, v_sum, v_late_jobs, v_late_workers
+          where n.is_late and n.first_seq <= greatest(n.cursor_seq, n.old_cursor_seq)),
+         array_agg(s.job_id) filter (where s.has_shares)
+  into v_settle, v_sum, v_late_jobs, v_late_workers, v_shared
   from summed s;
 
   -- What is rare: totals and first counts, what arrived out of order, items, stages, states.
@@ -254,14 +257,15 @@ begin
 
   -- HISTORY, and from it what a late cursor had counted.
   insert into milepost.checkpoints (tenant_id, job_id, attempt, worker, seq, at, received_at, state, items_total, items_completed,
-    items_failed, items_skipped, items_canceled, bytes_processed, batch_items, batch_duration_ms, batch_bytes, stages, message, has_cursor, job_done, job_total)
+    items_failed, items_skipped, items_canceled, bytes_processed, batch_items, batch_duration_ms, batch_bytes, stages, message, has_cursor, job_done, job_total, job_skipped)
   select v_caller.tenant_id, e.job_id, e.attempt, e.worker, e.seq,
          coalesce(v_now - (max(e.at) over (partition by e.job_id, e.worker) - e.at), v_now), v_now, e.state, e.items_total,
          e.items_completed, e.items_failed, e.items_skipped, e.items_canceled, e.bytes_processed, (e.batch ->> 'items')::bigint,
          (e.batch ->> 'duration_ms')::double precision, (e.batch ->> 'bytes')::bigint, e.stages, e.message, e.names_cursor,
-         least(t.settled::numeric, 9223372036854775807), least(t.total::numeric, 9223372036854775807)
+         least(t.settled::numeric, 9223372036854775807),
+         case when t.total is not null then least(t.total::numeric, 9223372036854775807) end, t.skipped  -- least() skips nulls
   from unnest(v_entries) e
-  join (select j.job_id, c.* from milepost.jobs j cross join lateral milepost_private.tally_of(j) c
+  join (select j.job_id, j.items_skipped as skipped, c.* from milepost.jobs j cross join lateral milepost_private.tally_of(j) c
         where j.job_id = any (v_jobs)) t on t.job_id = e.job_id
   where not e.is_duplicate
   order by e.n;
@@ -280,7 +284,9 @@ begin
 
   -- PULSE: clock, pace and rhythm of each job, once a request; and is a progress event due?
   with counted as (
-    select j.job_id, j.tenant_id, j.owner_id, t.*, j.state, j.rate_limited_until
+    select j.job_id, j.tenant_id, j.owner_id, t.*, j.state, j.rate_limited_until,
+           case when j.has_stages then milepost_private.effort(j,
+             (select (k.pace).stages from milepost_private.kinds k where k.tenant_id = j.tenant_id and k.kind = j.kind)) end as effort
     from milepost.jobs j cross join lateral milepost_private.tally_of(j) t
     where j.job_id in (select e.job_id from unnest(v_entries) e)
   ), beaten as (
@@ -288,6 +294,8 @@ begin
       active_s = milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now),
       active_at = greatest(p.active_at, v_now),
       pace = milepost_private.pace_step(p.pace, milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now), c.work, c.pending),
+      effort = case when c.effort is not null then milepost_private.pace_step(
+        p.effort, milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now), c.effort, 100 - c.effort) else p.effort end,
       rhythm = milepost_private.rhythm_step(p.rhythm, milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now), c.settled,
         -- A gap in which a rate limit was waited for is no sample of the rhythm.
         case when p.job_id = any (v_staged) then 'stage' when c.rate_limited_until > p.active_at then 'resume' else 'checkpoint' end),
@@ -297,7 +305,7 @@ begin
       coalesced = q.coalesced + (not d.is_due)::int,
       settled = c.settled,
       stalled_at = case when c.settled > q.settled then null else q.stalled_at end,
-      tenth = greatest(q.tenth, least(floor(c.percent / 10), 9))
+      tenth = greatest(q.tenth, least(floor(coalesce(c.effort, c.percent) / 10), 9))
     from counted c
     join milepost.tenants t on t.tenant_id = c.tenant_id
     join milepost_private.pulses q on q.job_id = c.job_id
@@ -308,7 +316,8 @@ begin
     ) i
     -- A job that has ended is swept no more, so nothing of it is held back.
     cross join lateral (select q.progress_event_at is null or milepost_private.is_terminal(c.state)
-      or i.since_ms >= i.least_ms and (
+      or milepost_private.progress_slot(c.job_id, v_now, i.least_ms)
+         > milepost_private.progress_slot(c.job_id, q.progress_event_at, i.least_ms) and (
         i.since_ms >= t.progress_interval_ms
         or coalesce(abs(c.percent - q.progress_event_percent) >= t.progress_step_percent, false)
         or (c.percent is null) <> (q.progress_event_percent is null)) as is_due) d
@@ -325,10 +334,30 @@ begin
          array_agg(b.job_id) filter (where b.is_tenth)
   into v_due, v_drafts, v_tenths from beaten b;
 
+  -- Where lanes have shares of their own, the last of them ends the job.
+  if v_shared is not null then
+    update milepost_private.pulses p set
+      last_lane = milepost_private.pace_last_lane(p.last_lane, p.active_s, s.workers, s.worked_s, s.done, s.remaining)
+    from (
+      select l.job_id, array_agg(l.worker order by l.worker) as workers,
+             array_agg(least(q.active_s, extract(epoch from v_now - l.first_checkpoint_at)) order by l.worker) as worked_s,
+             array_agg(d.work order by l.worker) as done,
+             array_agg(case when l.state in ('completed', 'canceled') then 0
+                            else greatest(l.worker_items_total - d.work - l.items_skipped, 0) end order by l.worker) as remaining
+      from (select distinct e.job_id, e.worker from unnest(v_entries) e where e.job_id = any (v_shared)) e
+      join milepost.lanes l on l.job_id = e.job_id and l.worker = e.worker
+      join milepost_private.pulses q on q.job_id = l.job_id
+      cross join lateral (select l.items_completed::double precision + l.items_failed + l.items_canceled as work) d
+      where l.worker_items_total is not null
+      group by l.job_id
+    ) s
+    where p.job_id = s.job_id;
+  end if;
+
   -- What is predicted at each tenth is kept, and scored when the job is done.
   if v_tenths is not null then
-    insert into milepost_private.predictions (job_id, tenth, active_s, remaining_s, low_s, high_s)
-    select j.job_id, p.tenth, p.active_s, f.eta_ms / 1000.0, f.eta_low_ms / 1000.0, f.eta_high_ms / 1000.0
+    insert into milepost_private.predictions (job_id, tenth, active_s, said_at, remaining_s, low_s, high_s)
+    select j.job_id, p.tenth, p.active_s, v_now, f.eta_ms / 1000.0, f.eta_low_ms / 1000.0, f.eta_high_ms / 1000.0
     from milepost.jobs j
     join milepost_private.pulses p on p.job_id = j.job_id
     left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind

@@ -108,10 +108,9 @@ def test_nothing_is_known_without_a_total_and_without_history(database: Connecti
     assert estimate(database, pace, 20, None) == (None, None, None)
 
 
-def test_a_fraction_without_counts_still_gives_an_estimate(database: Connection) -> None:
-    remaining, low, high = estimate(database, None, 300, None, fraction=0.75)
-    assert remaining == pytest.approx(100)
-    assert low is not None and high is not None and low < 100 < high
+def test_a_share_that_was_done_before_tracking_gives_no_estimate(database: Connection) -> None:
+    assert estimate(database, pace_after(database, [(0, 50, 50)]), 0.04, 50, None, 0.5) == (None, None, None)
+    assert estimate(database, None, 300, None, fraction=0.75) == (None, None, None)
 
 
 def test_work_done_before_the_first_checkpoint_is_no_speed(database: Connection) -> None:
@@ -279,21 +278,52 @@ def test_a_run_without_duration_teaches_nothing(database: Connection) -> None:
     assert learn(database, history, 0, 10) == history
 
 
-def test_the_slowest_lane_decides(database: Connection) -> None:
-    def by_lanes(remaining: list[float], done: list[float]) -> Any:
-        return one(
-            database,
-            "select (e).remaining_s, (e).low_s, (e).high_s from milepost_private.pace_estimate_lanes("
-            "row(50, 40, 60)::milepost_private.estimate, %s::float8[], %s::float8[], %s::float8[]) as e",
-            [100.0] * len(done),
-            done,
-            remaining,
-        )
+def last_lane(
+    database: Connection, before: str | None, active_s: float, *reports: tuple[str, float, float, float]
+) -> str:
+    """After lanes reported their name, seconds at work, items done and items pending."""
+    columns = [list(column) for column in zip(*reports, strict=True)]
+    text: str = one(
+        database,
+        "select milepost_private.pace_last_lane(%s::milepost_private.last_lane, %s, %s::text[], %s::float8[],"
+        " %s::float8[], %s::float8[])::text",
+        before,
+        active_s,
+        *columns,
+    )
+    return text
 
-    assert by_lanes([0, 0, 50], [100, 100, 50])[0] == pytest.approx(100, rel=0.05)
-    assert by_lanes([0, 0, 10], [100, 100, 90]) == (50, 40, 60)
-    assert by_lanes([], []) == (50, 40, 60)
-    assert by_lanes([100], [0]) == (50, 40, 60)
+
+def by_lanes(database: Connection, lane: str | None, active_s: float) -> Any:
+    return one(
+        database,
+        "select (e).remaining_s, (e).low_s, (e).high_s from milepost_private.pace_estimate_lanes("
+        "row(50, 40, 60)::milepost_private.estimate, %s::milepost_private.last_lane, %s) as e",
+        lane,
+        active_s,
+    )
+
+
+def test_the_slowest_lane_decides(database: Connection) -> None:
+    lane = last_lane(database, None, 100, ("a", 100, 100, 0), ("b", 100, 100, 0), ("c", 100, 50, 50))
+    assert by_lanes(database, lane, 100)[0] == pytest.approx(100, rel=0.05)
+    assert by_lanes(database, lane, 130)[0] == pytest.approx(70, rel=0.05)
+    assert by_lanes(database, lane, 180) == (50, 40, 60)
+
+
+def test_lanes_that_end_before_the_job_change_nothing(database: Connection) -> None:
+    lane = last_lane(database, None, 100, ("a", 100, 100, 0), ("b", 100, 90, 10))
+    assert by_lanes(database, lane, 100) == (50, 40, 60)
+    assert by_lanes(database, None, 100) == (50, 40, 60)
+    assert by_lanes(database, last_lane(database, None, 100, ("a", 100, 0, 100)), 100) == (50, 40, 60)
+
+
+def test_another_lane_takes_over_as_the_last_when_it_reports(database: Connection) -> None:
+    lane = last_lane(database, None, 100, ("a", 100, 50, 50), ("b", 100, 60, 40))
+    lane = last_lane(database, lane, 110, ("a", 110, 100, 0))
+    assert by_lanes(database, lane, 110) == (50, 40, 60)
+    lane = last_lane(database, lane, 112, ("b", 112, 60, 60))
+    assert by_lanes(database, lane, 112)[0] == pytest.approx(112, rel=0.05)
 
 
 seconds = st.floats(0, 1e8, allow_subnormal=False)

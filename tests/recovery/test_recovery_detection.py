@@ -162,10 +162,9 @@ def test_jobs_that_fall_silent_together_are_not_held_where_somebody_else_is_hear
 
 
 def test_jobs_that_fell_silent_one_after_the_other_are_not_held(clocked: Clocked) -> None:
-    clocked.steady("a", until=60)
-    clocked.steady("b", until=130)
-    clocked.steady("c", until=200)
-    clocked.sweep_until(360)
+    for number, job in enumerate("abc"):
+        clocked.report(job, 70 * number, 1)
+    clocked.sweep_until(1600)
     assert [clocked.job(job)["attempt"] for job in "abc"] == [2, 2, 2]
 
 

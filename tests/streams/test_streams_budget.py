@@ -1,73 +1,83 @@
-"""The message budget: 500 jobs at ten checkpoints a second stay within the free plan's 100 messages a second."""
+"""The message budget: 500 jobs at ten checkpoints a second stay within the free plan's 100 messages a second.
+
+At a tenth of it, with a tenth of the budget: 50 jobs and 10 messages. benchmarks/latency.py does all of it.
+"""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import psycopg
 from psycopg.types.json import Jsonb
 from running_stack import RunningStack, Tenant
 
-JOBS = 500
+JOBS = 50
 PER_S = 10
-SECONDS = 5
+SECONDS = 30
 BURST_S = 1  # each job starts, and its first progress is said at once
-FREE_PLAN_PER_S = 100
-TOTAL = SECONDS * PER_S
+BUDGET_PER_S = 8  # the default is 80
+LIMIT_PER_S = 10
+TICK_S = 5  # over which Realtime averages
+LAST = SECONDS * PER_S
+TOTAL = LAST * 70
 
 
-def test_five_hundred_busy_jobs_stay_within_the_free_plan_and_lose_nothing_that_matters(
+def test_busy_jobs_that_began_together_stay_within_the_plan_and_lose_nothing_that_matters(
     stack: RunningStack, tenant: Tenant
 ) -> None:
+    stack.sql(
+        "update milepost.tenants set messages_per_s = %s where tenant_id = %s",
+        (BUDGET_PER_S, tenant.tenant_id),
+    )
     # The clock is an argument: it all has been received within the last minute.
-    begin = datetime.now(UTC) - timedelta(seconds=SECONDS + 10)
+    begin = datetime.now(UTC) - timedelta(seconds=SECONDS + 5)
     with psycopg.connect(stack.database_url, autocommit=True) as connection:
         connection.execute("set role service_role")
-        for tick in range(1, TOTAL + 1):
-            state = {"state": "completed"} if tick == TOTAL else {}
+        for tick in range(1, LAST + 1):
+            counts = {"seq": tick, "items_total": TOTAL, "items_completed": tick * 70}
+            state = {"state": "completed"} if tick == LAST else {}
             body = {
                 "caller": {"tenant_id": tenant.tenant_id},
                 "received_at": (begin + timedelta(seconds=tick / PER_S)).isoformat(),
-                "checkpoints": [
-                    {
-                        "job": f"job-{number}",
-                        "seq": tick,
-                        "items_total": TOTAL * 7,
-                        "items_completed": tick * 7,
-                    }
-                    | state
-                    for number in range(JOBS)
-                ],
+                "checkpoints": [{"job": f"job-{number}"} | counts | state for number in range(JOBS)],
             }
             connection.execute("select milepost.record_checkpoints(%s)", (Jsonb(body),))
 
     events = stack.sql(
-        "select e.job_id, e.version, e.type, e.data, extract(epoch from e.ts - %s)::float as at from milepost.events e "
-        "where e.tenant_id = %s order by e.job_id, e.version",
+        "select job_id, version, type, data, extract(epoch from ts - %s)::float as at from milepost.events "
+        "where tenant_id = %s order by job_id, version",
         (begin, tenant.tenant_id),
     )
     # One message on job: and one on tenant: for each.
-    progress = Counter(int(event["at"]) for event in events if event["type"] == "job.progress")
-    between = {second: 2 * count for second, count in progress.items() if BURST_S <= second < SECONDS - 1}
-    assert max(between.values()) <= FREE_PLAN_PER_S, between
-    assert sum(between.values()) > 0
+    second = Counter[int]()
+    for event in events:
+        if BURST_S <= event["at"] < SECONDS - 1:
+            second[int(event["at"])] += 2
+    ticks = [
+        sum(second[at] for at in range(first, first + TICK_S)) / TICK_S
+        for first in range(BURST_S, SECONDS - 1 - TICK_S)
+    ]
+    assert max(ticks) <= LIMIT_PER_S, second
+    assert min(ticks) >= BUDGET_PER_S / 2, second
 
     kinds = Counter(event["type"] for event in events)
     assert kinds["job.started"] == kinds["job.completed"] == JOBS
     changes = Counter(event["data"]["new_state"] for event in events if event["type"] == "job.state_changed")
     assert changes["running"] == changes["completed"] == JOBS
-    last = {
-        event["job_id"]: event["data"]["items_completed"]
-        for event in events
-        if event["type"] == "job.progress"
-    }
-    assert set(last.values()) == {TOTAL * 7}
-    for earlier, later in zip(events, events[1:], strict=False):
-        assert later["version"] == (earlier["version"] + 1 if later["job_id"] == earlier["job_id"] else 1)
+    last = {e["job_id"]: e["data"]["items_completed"] for e in events if e["type"] == "job.progress"}
+    assert set(last.values()) == {TOTAL}
+    for earlier, later in pairwise(events):
+        is_same = later["job_id"] == earlier["job_id"]
+        assert later["version"] == (earlier["version"] + 1 if is_same else 1)
 
     (budget,) = stack.sql("select * from milepost.message_budget where tenant_id = %s", (tenant.tenant_id,))
-    assert budget["sent_last_minute"] == 2 * len(events)
-    held_back = JOBS * TOTAL - kinds["job.progress"]
-    assert budget["coalesced"] == held_back
+    (minute,) = stack.sql(
+        "select 2 * count(*) as sent from milepost.events where tenant_id = %s and ts > now() - interval '1 minute'",
+        (tenant.tenant_id,),
+    )
+    # Some of it may be older by now, on a slow machine.
+    assert minute["sent"] <= budget["sent_last_minute"] <= budget["sent_last_hour"] == 2 * len(events)
+    assert budget["coalesced"] == JOBS * LAST - kinds["job.progress"]
     (sent,) = stack.sql(
         "select count(*) as messages from realtime.messages where topic = 'tenant:' || %s",
         (tenant.tenant_id,),
