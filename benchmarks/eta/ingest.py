@@ -97,6 +97,11 @@ def main() -> None:
                 # In turn, and each first every other time: what else the machine does hits both alike.
                 for ingest in (real, null) if number % 2 else (null, real):
                     ingest.take(batch, size if number >= 5 else None)
+        for ingest, expected in ((real, JOBS), (null, 0)):
+            row = ingest.database.execute(
+                "select count(*) from milepost_private.pulses p where not p.pace is null"
+            ).fetchone()
+            assert row == (expected,), row
         print(f"{'batch':>6}{'with, ms':>12}{'without, ms':>14}{'ratio':>8}")
         for size in ROUNDS:
             ours, bare = statistics.median(real.took[size]), statistics.median(null.took[size])

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, LiteralString, cast
+from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
@@ -64,7 +64,7 @@ class Database:
 
     def rows(self, query: str, *values: object) -> list[Row]:
         try:
-            answer = self.connection.execute(cast(LiteralString, query), values or None)
+            answer = self.connection.execute(query.encode(), values or None)
         except psycopg.Error as error:
             if error.sqlstate == "PGRST":
                 raise Refused(error) from None

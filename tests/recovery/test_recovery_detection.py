@@ -67,6 +67,15 @@ def test_the_first_item_after_a_reset_is_a_recovery(clocked: Clocked) -> None:
     assert len(clocked.events("job", "job.recovered")) == 1
 
 
+def test_a_worker_that_died_before_its_first_word_is_found(clocked: Clocked) -> None:
+    clocked.create("job")
+    clocked.sweep_until(1500)
+    (stalled,) = clocked.events("job", "job.stalled")
+    assert stalled["data"]["reason"] == "never_started"
+    assert clocked.job("job")["attempt"] == 2
+    assert clocked.explain("job", 1500)["summary"].startswith("Waiting for attempt 2 of 3")
+
+
 def test_a_heartbeat_alone_keeps_no_job_alive(clocked: Clocked) -> None:
     clocked.steady("job", until=60)
     for second in range(75, 300, 15):

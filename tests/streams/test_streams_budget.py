@@ -39,7 +39,7 @@ def test_busy_jobs_that_began_together_stay_within_the_plan_and_lose_nothing_tha
             body = {
                 "caller": {"tenant_id": tenant.tenant_id},
                 "received_at": (begin + timedelta(seconds=tick / PER_S)).isoformat(),
-                "checkpoints": [{"job": f"job-{number}"} | counts | state for number in range(JOBS)],
+                "checkpoints": [{"job": f"job-{number}", **counts, **state} for number in range(JOBS)],
             }
             connection.execute("select milepost.record_checkpoints(%s)", (Jsonb(body),))
 
