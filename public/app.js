@@ -64,7 +64,6 @@ async function begin() {
     header.hidden = false;
     await chooseTenant(data[0].tenant_id);
   }
-  session.enter = enter;
 }
 
 async function chooseTenant(tenantId) {

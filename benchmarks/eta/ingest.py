@@ -1,7 +1,8 @@
 """What the estimator costs an ingest: record_checkpoints as it is, beside one whose estimator answers null.
 
 Two databases of the same cluster take the same batches in turn, each through one connection, without HTTP. A
-batch is of n checkpoints of at most 20 of 200 jobs.
+batch is of n checkpoints of at most 20 of 200 jobs. Beside the time by the clock, which other work on the machine
+sways, stands the processor time of the connection's own process (Linux: /proc/<pid>/schedstat).
 
     python -m benchmarks.eta.ingest
 """
@@ -9,6 +10,7 @@ batch is of n checkpoints of at most 20 of 200 jobs.
 import random
 import statistics
 import time
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -26,7 +28,8 @@ ROUNDS = {1: 600, 100: 60, 1000: 20}
 NO_ESTIMATOR = """
 create or replace function milepost_private.pace_step(
   pace milepost_private.pace, active_s float8, done float8, remaining float8)
-returns milepost_private.pace language sql immutable reset search_path as 'select null::milepost_private.pace';
+returns milepost_private.pace language sql immutable reset search_path
+as 'select null::milepost_private.pace';
 create or replace function milepost_private.pace_rate(pace milepost_private.pace, active_s float8)
 returns float8 language sql immutable reset search_path as 'select null::float8';
 create or replace function milepost_private.pace_estimate(
@@ -54,16 +57,22 @@ class Ingest:
         row = self.database.execute("select milepost.create_tenant('bench') ->> 'tenant_id'").fetchone()
         assert row is not None
         self.caller = {"tenant_id": row[0]}
+        self.schedstat = Path(f"/proc/{self.database.info.backend_pid}/schedstat")
         self.took: dict[int, list[float]] = {size: [] for size in ROUNDS}
+        self.busy: dict[int, list[float]] = {size: [] for size in ROUNDS}
+
+    def processor_s(self) -> float:
+        return int(self.schedstat.read_text().split()[0]) / 1e9
 
     def take(self, checkpoints: list[dict[str, object]], size: int | None = None) -> None:
         body = Jsonb({"caller": self.caller, "checkpoints": checkpoints})
-        began = time.perf_counter()
+        busy, began = self.processor_s(), time.perf_counter()
         row = self.database.execute("select milepost.record_checkpoints(%s)", [body]).fetchone()
         spent = time.perf_counter() - began
         assert row is not None and not row[0]["errors"]
         if size is not None:
             self.took[size].append(spent)
+            self.busy[size].append(self.processor_s() - busy)
 
 
 def checkpoint(job: int, seq: int) -> dict[str, object]:
@@ -102,10 +111,14 @@ def main() -> None:
                 "select count(*) from milepost_private.pulses p where not p.pace is null"
             ).fetchone()
             assert row == (expected,), row
-        print(f"{'batch':>6}{'with, ms':>12}{'without, ms':>14}{'ratio':>8}")
+        print(f"{'batch':>6}{'':>12}{'with, ms':>12}{'without, ms':>14}{'ratio':>8}")
         for size in ROUNDS:
-            ours, bare = statistics.median(real.took[size]), statistics.median(null.took[size])
-            print(f"{size:>6}{1000 * ours:>12.2f}{1000 * bare:>14.2f}{ours / bare:>8.3f}")
+            for name, ours, bare in (
+                ("clock", real.took[size], null.took[size]),
+                ("processor", real.busy[size], null.busy[size]),
+            ):
+                with_ms, without_ms = 1000 * statistics.median(ours), 1000 * statistics.median(bare)
+                print(f"{size:>6}{name:>12}{with_ms:>12.2f}{without_ms:>14.2f}{with_ms / without_ms:>8.3f}")
         for ingest in (real, null):
             ingest.database.close()
 

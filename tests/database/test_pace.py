@@ -254,6 +254,31 @@ def test_a_kind_s_shape_is_learnt(database: Connection) -> None:
     assert wise is not None and 30 < wise < 75
 
 
+def shape_of(database: Connection, reached_s: Sequence[float | None]) -> list[float]:
+    """What a kind thinks of a run's shape after very many that were at each tenth when this one was."""
+    history = None
+    for _ in range(150):
+        history = learn(database, history, 100, 100, reached_s)
+    shape: list[float] = one(
+        database, "select (history).shape from (select %s::milepost_private.kind_pace as history) h", history
+    )
+    return shape
+
+
+def test_tenths_that_no_checkpoint_showed_were_passed_evenly(database: Connection) -> None:
+    shown = shape_of(database, [0, None, None, 60, None, 80, None, None, None, None])
+    expected = [0.2, 0.4, 0.6, 0.7, 0.8, 0.84, 0.88, 0.92, 0.96]
+    assert shown == pytest.approx(expected, abs=0.01)
+
+
+def test_what_was_there_at_second_0_leaves_the_shape_to_the_rest(database: Connection) -> None:
+    # From 75 % on, in 100 s: a whole run takes 400.
+    shown = shape_of(database, [None] * 7 + [0, 20, 60])
+    assert shown == pytest.approx([tenth / 10 for tenth in range(1, 10)], abs=0.002)
+    uneven = shape_of(database, [None] * 7 + [0, 20, 90])
+    assert uneven[8] == pytest.approx(0.975, abs=0.002)
+
+
 def test_the_range_follows_how_wrong_earlier_predictions_were(database: Connection) -> None:
     reached = [10.0 * n for n in range(10)]
 

@@ -347,7 +347,7 @@ def test_a_run_that_paused_teaches_nothing_of_its_stages(tracked: Tracked) -> No
 def test_a_retry_takes_stages_back_in_the_eta(tracked: Tracked) -> None:
     for t in range(0, 81, 5):
         tracked.record(t, {"stage": stage("load", t)})
-    tracked.record(80, {"state": "failed"})
+    tracked.move(80, "retrying", "reset")
     tracked.move(90, "running", "claim")
     left = tracked.left_s(90)
     assert left is not None and left > 80
