@@ -154,9 +154,8 @@ class OneJob:
         self._job = job["job_id"]
         if self._picture.read(job):
             self._show(job)
-        if self._picture.overtook(job):
-            return GATHER_S
-        return None if job["state"] in TERMINAL else math.inf
+        has_ended = job["state"] in TERMINAL and not self._picture.overtook(job)
+        return None if has_ended else math.inf
 
     def hear(self, event: Json) -> float | None:
         if event["job_id"] != self._job:
@@ -223,7 +222,7 @@ class AllJobs:
 
     def _forget_the_ended(self) -> None:
         # A whole round later no message of theirs is on its way any more.
-        for id in self._ended - self._active():
+        for id in self._ended:
             self._picture.forget(id)
         self._ended = self._picture.jobs.keys() - self._active()
 

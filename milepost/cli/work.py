@@ -130,6 +130,8 @@ def _outcome(status: int) -> str:
 
 
 def _leave(number: int, _: FrameType | None) -> NoReturn:
+    # Once is enough: another one must not interrupt what ends the command.
+    signal.signal(number, signal.SIG_IGN)
     sys.exit(f"The worker was told to end by signal {number}.")
 
 

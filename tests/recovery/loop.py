@@ -48,10 +48,14 @@ def loop(job: milepost.Job) -> None:
                 return
 
 
-job = milepost.claim([facts["kind"]]) if facts["claims"] else milepost.job(facts["job"], **facts["fields"])
-if job is None:
-    say("found nothing")
-    sys.exit()
+def claimed() -> milepost.Job:
+    # While a checkpoint of the old worker is looked at, its job's row is locked and nobody's to claim.
+    while (found := milepost.claim([facts["kind"]])) is None:
+        time.sleep(0.05)
+    return found
+
+
+job = claimed() if facts["claims"] else milepost.job(facts["job"], **facts["fields"])
 try:
     with job:
         try:

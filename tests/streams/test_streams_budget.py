@@ -1,6 +1,6 @@
 """The message budget: 500 jobs at ten checkpoints a second stay within the free plan's 100 messages a second.
 
-At a tenth of it, with a tenth of the budget: 50 jobs and 10 messages. benchmarks/latency.py does all of it.
+Here with one checkpoint a second, since what is held back is no message; benchmarks/latency.py has ten.
 """
 
 from collections import Counter
@@ -11,12 +11,12 @@ import psycopg
 from psycopg.types.json import Jsonb
 from running_stack import RunningStack, Tenant
 
-JOBS = 50
-PER_S = 10
-SECONDS = 30
-BURST_S = 1  # each job starts, and its first progress is said at once
-BUDGET_PER_S = 8  # the default is 80
-LIMIT_PER_S = 10
+JOBS = 500
+PER_S = 1
+SECONDS = 16
+BURST_S = 2  # each job starts, and its first progress is said at once
+BUDGET_PER_S = 80  # a tenant's, unless it is changed
+LIMIT_PER_S = 100  # the free plan's
 TICK_S = 5  # over which Realtime averages
 LAST = SECONDS * PER_S
 TOTAL = LAST * 70
@@ -25,12 +25,8 @@ TOTAL = LAST * 70
 def test_busy_jobs_that_began_together_stay_within_the_plan_and_lose_nothing_that_matters(
     stack: RunningStack, tenant: Tenant
 ) -> None:
-    stack.sql(
-        "update milepost.tenants set messages_per_s = %s where tenant_id = %s",
-        (BUDGET_PER_S, tenant.tenant_id),
-    )
-    # The clock is an argument: it all has been received within the last minute.
-    begin = datetime.now(UTC) - timedelta(seconds=SECONDS + 5)
+    # The clock is an argument. Before the stack's own sweep gets there, all of this is over.
+    begin = datetime.now(UTC) + timedelta(minutes=2)
     with psycopg.connect(stack.database_url, autocommit=True) as connection:
         connection.execute("set role service_role")
         for tick in range(1, LAST + 1):
@@ -71,12 +67,7 @@ def test_busy_jobs_that_began_together_stay_within_the_plan_and_lose_nothing_tha
         assert later["version"] == (earlier["version"] + 1 if is_same else 1)
 
     (budget,) = stack.sql("select * from milepost.message_budget where tenant_id = %s", (tenant.tenant_id,))
-    (minute,) = stack.sql(
-        "select 2 * count(*) as sent from milepost.events where tenant_id = %s and ts > now() - interval '1 minute'",
-        (tenant.tenant_id,),
-    )
-    # Some of it may be older by now, on a slow machine.
-    assert minute["sent"] <= budget["sent_last_minute"] <= budget["sent_last_hour"] == 2 * len(events)
+    assert budget["sent_last_minute"] == budget["sent_last_hour"] == 2 * len(events)
     assert budget["coalesced"] == JOBS * LAST - kinds["job.progress"]
     (sent,) = stack.sql(
         "select count(*) as messages from realtime.messages where topic = 'tenant:' || %s",

@@ -356,6 +356,23 @@ def test_a_job_that_is_gone_does_not_end_the_others() -> None:
     assert run.shown["job-003"]["version"] == 1
 
 
+def test_a_job_that_begins_again_while_its_end_is_read_is_followed_on() -> None:
+    run = Run(1)
+
+    async def story() -> None:
+        await asyncio.sleep(5)
+        run.world.random.random = lambda: 0.99  # type: ignore[method-assign]
+        run.world.change_state("job-003", "failed")
+        # The read that this causes has looked, and its answer is on the way.
+        await asyncio.sleep(0.45)
+        run.world.change_state("job-003", "running")
+        await asyncio.sleep(QUIET_S)
+        assert not run.following.done()
+
+    run(story)
+    assert run.shown["job-003"] == run.world.jobs["job-003"]
+
+
 def test_an_error_of_its_own_is_raised_and_does_not_get_lost_in_a_transport() -> None:
     run = Run(1)
 

@@ -217,29 +217,23 @@ def token(**claims: Any) -> str:
 
 def test_a_slow_caller_gets_the_newest_picture_and_each_state_on_the_way() -> None:
     async def follow(news: _News) -> None:
-        for version, state in enumerate(["running", "running", "paused", "running", "running", "completed"]):
-            news.job({"job_id": "1", "version": version, "state": state})
-            news.job({"job_id": "2", "version": version, "state": "running"})
-        news.status(Status("live"))
-        news.status(Status("polling"))
+        with news._changed:  # the caller is busy meanwhile
+            for version, state in enumerate(
+                ["running", "running", "paused", "running", "running", "completed"]
+            ):
+                news.job({"job_id": "1", "version": version, "state": state})
+                news.job({"job_id": "2", "version": version, "state": "running"})
+            news.status(Status("live"))
+            news.status(Status("polling"))
 
-    news, heard = _News(follow), list[Any]()
-    news.start()
-    news._thread.join()
-    progress: list[int] = []
-    pictures = _pictures(
-        news,
-        lambda job, prior: heard.append((job["job_id"], prior, job["state"])),
-        lambda job: progress.append(job["version"]),
-        heard.append,
-    )
-    assert [(job["job_id"], job["version"]) for job in pictures] == [
-        ("1", 1),
-        ("2", 5),
-        ("1", 2),
-        ("1", 4),
-        ("1", 5),
-    ]
+    heard: list[Any] = []
+
+    def change(job: dict[str, Any], prior: str | None) -> None:
+        heard.append((job["job_id"], prior, job["state"]))
+
+    pictures = list(_pictures(_News(follow), change, None, heard.append))
+    shown = [(job["job_id"], job["version"]) for job in pictures]
+    assert shown == [("1", 1), ("2", 5), ("1", 2), ("1", 4), ("1", 5)]
     assert heard == [
         ("1", None, "running"), ("2", None, "running"), ("1", "running", "paused"), ("1", "paused", "running"),
         ("1", "running", "completed"), Status("polling"),
