@@ -70,13 +70,13 @@ def test_killed_parts_come_back_and_it_says_so() -> None:
         eventually(lambda: rest_answers(access), "PostgREST answers again")
 
         kill(running, "functions_framework")
-        assert "ended (SIGKILL); starting it again" in running.said("functions' process ended")
+        assert "ended (SIGKILL); starting it again" in running.said("functions' process ended (")
         eventually(
             lambda: httpx.get(f"{access.api_url}/health").status_code not in (502, 503),
             "the functions answer again",
         )
 
         kill(running, "bin/postgres")
-        assert "Postgres ended (SIGKILL); starting it again" in running.said("Postgres ended")
+        assert "Postgres ended (SIGKILL); starting it again" in running.said("Postgres ended (")
         eventually(lambda: database_answers(access), "Postgres answers again, at its old address")
         eventually(lambda: rest_answers(access), "PostgREST has found it again")
