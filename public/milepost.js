@@ -94,7 +94,6 @@ export function watchTenant(client, tenantId, options = {}) {
   let picture = new Picture();
   let next = null; // the cursor after the last page that was loaded
   let loaded = false;
-  const holes = new Set(); // listed jobs of which a message was missed
   const elsewhere = new Set(); // jobs that are on no loaded page
 
   async function readPage(after) {
@@ -180,20 +179,14 @@ export function watchTenant(client, tenantId, options = {}) {
         }
       }
       // A regular read looks after every job that may still move, wherever it is in the list.
-      const ids = new Set(holes);
-      if (isRegular) {
-        const firstPage = new Set(list().slice(0, pageSize).map((job) => job.job_id));
-        for (const { job } of picture.rows.values()) {
-          if (!TERMINAL.has(job.state) && !firstPage.has(job.job_id)) ids.add(job.job_id);
-        }
+      const firstPage = new Set(isRegular ? list().slice(0, pageSize).map((job) => job.job_id) : []);
+      const ids = [];
+      for (const [id, { job, hasHole }] of picture.rows) {
+        if (hasHole || (isRegular && !TERMINAL.has(job.state) && !firstPage.has(id))) ids.push(id);
       }
-      holes.clear();
-      try {
-        await readListed([...ids]);
-      } catch (error) {
-        for (const id of ids) holes.add(id);
-        throw error;
-      }
+      await readListed(ids);
+      // An event may have overtaken what was read.
+      if (ids.some((id) => picture.rows.get(id)?.hasHole)) line.readWithin();
     },
     hear(event) {
       const id = event.job_id;
@@ -211,10 +204,7 @@ export function watchTenant(client, tenantId, options = {}) {
       const heard = picture.hear(event);
       if (!heard.isNew) return;
       onEvent(event);
-      if (!heard.isWhole) {
-        holes.add(id);
-        line.readWithin();
-      }
+      if (!heard.isWhole) line.readWithin();
       if (heard.changed && isListed(id)) onChange({ changed: [id], removed: [] });
       else if (wasListed && !isListed(id)) onChange({ changed: [], removed: [id] });
     },
@@ -247,7 +237,6 @@ export function watchTenant(client, tenantId, options = {}) {
       picture = new Picture();
       next = null;
       loaded = false;
-      holes.clear();
       elsewhere.clear();
       line.refresh();
     },
@@ -258,7 +247,7 @@ export function watchTenant(client, tenantId, options = {}) {
 
 /** Rows as snapshots and messages left them, in whatever order these came. */
 class Picture {
-  rows = new Map(); // job_id -> {job, version, heard, readAt, heardAt}
+  rows = new Map(); // job_id -> {job, version, heard, hasHole, readAt, heardAt}
   #ticks = 0;
   #order = null; // the ids, newest first, until a job comes or goes
 
@@ -281,13 +270,16 @@ class Picture {
     this.rows.delete(id);
   }
 
-  /** Takes a row that was read; returns whether the picture changed. A row is never older than its version. */
+  /**
+   * Takes a row that was read; returns whether the picture changed. A row is never older than its version. A hole
+   * stays until the row is as new as what was heard.
+   */
   read(job, readAt) {
     const row = this.rows.get(job.job_id);
     if (row && job.version < row.version) return false;
     const { heard = 0, heardAt = 0 } = row ?? {};
     if (!row) this.#order = null;
-    this.rows.set(job.job_id, { job, version: job.version, heard, readAt, heardAt });
+    this.rows.set(job.job_id, { job, version: job.version, heard, hasHole: job.version < heard, readAt, heardAt });
     return !row || !same(row.job, job);
   }
 
@@ -312,7 +304,9 @@ class Picture {
       row.version = event.version;
     }
     const saysAll = event.type === "job.progress" || event.type === "item.changed";
-    return { isNew: true, changed: carriesFigures, isWhole: isNext && saysAll };
+    const isWhole = isNext && saysAll;
+    row.hasHole ||= !isWhole;
+    return { isNew: true, changed: carriesFigures, isWhole };
   }
 }
 

@@ -120,6 +120,22 @@ test("the next message that arrives mends what was lost before it, without a reg
   }
 });
 
+test("a read that an event overtook is read again, since what was missed before is in no event", async () => {
+  const run = begin(1, tenant, { refreshMs: 1e9, pageSize: 200 });
+  run.world.mischief = { ...CALM };
+  run.world.readMs = { before: () => 0, after: () => 1000 };
+  await run.clock.advance(5000);
+  run.world.mischief.drop = 1;
+  run.world.changeStage("job-003");
+  run.world.mischief.drop = 0;
+  run.world.progress("job-003"); // shows the hole
+  await run.clock.advance(500); // the read has looked, and its answer is on its way
+  run.world.progress("job-003");
+  await run.clock.advance(5000);
+  assert.deepEqual(run.watched.job("job-003"), run.world.jobs.get("job-003"));
+  run.watched.close();
+});
+
 test("each event is handed on once and never late", async () => {
   const heard = [];
   const run = begin(7, job, { onEvent: ({ version }) => heard.push(version) });
