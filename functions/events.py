@@ -10,6 +10,7 @@ import os
 import queue
 import random
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ Event = dict[str, Any]
 
 POLL_S = 0.25
 HEARTBEAT_S = 15.0
+GLANCE_S = 1.0  # how soon it is noticed that a client has left: its thread is wanted by others
 # Vercel ends a function after 300 s at most; a stream that ends by itself is resumed without an error.
 LIFETIME_S = 240.0
 RETRY_MS = 1000
@@ -177,7 +179,9 @@ def stream(request: Request) -> Response:
         jobs = _snapshot(caller, listener) if resumed is None else None
         # Streams that began together do not end together.
         lifetime_s = LIFETIME_S * random.uniform(0.9, 1)  # noqa: S311
-        lines = lines_of(listener, jobs, resumed or 0, read_events, lifetime_s=lifetime_s)
+        lines = lines_of(
+            listener, jobs, resumed or 0, read_events, lifetime_s=lifetime_s, has_left=_leaving(request)
+        )
         response = Response(_closing(lines, listener), content_type="text/event-stream; charset=utf-8")
     except BaseException:
         hub().leave(listener)
@@ -201,6 +205,23 @@ def _snapshot(caller: Caller, listener: Listener) -> list[dict[str, Any]]:
     return [job for job in page["jobs"] if job["tenant_id"] in listener.tenant_ids]
 
 
+def _leaving(request: Request) -> Callable[[], bool]:
+    """Tells whether the client has hung up, where the server shows its socket; else only writing tells."""
+    connection = request.environ.get("gunicorn.socket")
+
+    def has_left() -> bool:
+        if connection is None:
+            return False
+        try:
+            return bool(connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b"")
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    return has_left
+
+
 def _closing(lines: Iterator[str], listener: Listener) -> Iterator[bytes]:
     try:
         for line in lines:
@@ -220,13 +241,14 @@ def lines_of(
     *,
     lifetime_s: float = LIFETIME_S,
     heartbeat_s: float = HEARTBEAT_S,
+    has_left: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
     wall_clock: Callable[[], float] = time.time,
 ) -> Iterator[str]:
     """The stream's text: the snapshot `jobs`, or else what was missed after the id `resumed`; then what
     comes in.
 
-    It ends after `lifetime_s`, or where the listener was cut.
+    It ends after `lifetime_s`, or where the listener was cut or `has_left`.
     """
 
     def block(event_id: int, rest: str) -> str:
@@ -257,20 +279,24 @@ def lines_of(
         resumed = min(int(page["after"]), listener.begins_after)
         yield block(resumed, ": all up to here")
     has_all = resumed == listener.begins_after
-    while has_all and (left := ends - clock()) > 0:
+    beats_at = clock() + heartbeat_s
+    while has_all and (now := clock()) < ends:
         reached = listener.reached
         try:
-            event = listener.queue.get(timeout=min(heartbeat_s, left))
+            event = listener.queue.get(timeout=max(0.0, min(GLANCE_S, beats_at - now, ends - now)))
         except queue.Empty:
-            if listener.is_cut:
+            if listener.is_cut or has_left():
                 break
-            # All up to `reached` had been put in before the queue was empty, so a client may resume there.
-            resumed = max(resumed, reached)
-            yield block(resumed, ": nothing new")
+            if clock() >= beats_at:
+                # All up to `reached` had been put in before the queue was empty, so a client may resume.
+                resumed = max(resumed, reached)
+                yield block(resumed, ": nothing new")
+                beats_at = clock() + heartbeat_s
             continue
         resumed = event["id"]
         if event["version"] > known.get(event["job_id"], 0):
             yield message(event)
+            beats_at = clock() + heartbeat_s
     yield f"retry: {RETRY_MS}\n: come again\n\n"
 
 

@@ -309,6 +309,14 @@ def test_it_ends_by_itself_and_says_when_to_come_again(log: Log) -> None:
     assert (said[-1].retry, said[-1].comment) == ("1000", "come again")
 
 
+def test_it_ends_when_its_client_has_left(log: Log) -> None:
+    looks = iter([False, False, True])
+    place = listener(log)
+    said = list(told(lines_of(place, [], 0, log.read, heartbeat_s=0.01, has_left=lambda: next(looks))))
+    assert [block.comment for block in said].count("nothing new") <= 2
+    assert next(looks, None) is None
+
+
 def test_its_lifetime_holds_while_it_catches_up_too(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "PAGE", 1)
     for _ in range(100):

@@ -2,14 +2,17 @@
 
 import random
 import threading
+import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any
 
 import httpx
 import pytest
 from running_stack import RunningStack, Tenant
 from talking import Api
+
+from functions.events import HEARTBEAT_S
 
 WRITERS = 8
 EACH = 25
@@ -51,6 +54,27 @@ def test_first_comes_the_snapshot_and_then_each_event_with_an_id(
         (job["job_id"],),
     )
     assert message["payload"].items() >= rest[-1].body.items()
+
+
+def test_a_client_that_left_makes_room_for_the_next(stack: RunningStack, tenant: Tenant, worker: Api) -> None:
+    def fill() -> int:
+        """As many streams at once as the process takes; all of them leave again."""
+        with ExitStack() as streams:
+            for count in range(100):
+                events = streams.enter_context(closing(worker.events()))
+                try:
+                    next(events)
+                except httpx.HTTPStatusError as refused:
+                    assert refused.response.status_code == 503
+                    return count
+        raise AssertionError("expected a limit")
+
+    room = fill()
+    assert room > 1
+    # Sooner than the next heartbeat would find out that nobody is there.
+    ends = time.monotonic() + HEARTBEAT_S - 3
+    while (found := fill()) < room:
+        assert time.monotonic() < ends, f"expected room for {room} streams again, found {found}"
 
 
 def test_resuming_loses_and_doubles_nothing_while_eight_writers_write(
