@@ -9,8 +9,9 @@
 // The rule: what the database says is the truth, a message is a hint. A watch joins the private channel, waits
 // until messages really flow, and only then reads the snapshot. Each event of a job raises its `version` by one:
 // an older message is ignored, the next one is applied, a jump means that something was missed and the job is
-// read again. What is lost with nothing after it is found by a slow regular read. When Realtime cannot be had the
-// watch polls, and keeps trying to climb back.
+// read again. What is lost with nothing after it is found by a slow regular read. When Realtime cannot be had, the
+// server-sent events of the functions carry the messages; when they cannot either, the watch polls. It keeps trying
+// to climb back.
 
 const STREAMING = "Replication connection established";
 const TERMINAL = new Set(["completed", "canceled", "failed"]);
@@ -329,8 +330,9 @@ function figures({ type, ts, data }) {
  * @param {(status: Status) => void} [options.onStatus] on every change
  * @param {(error: object) => void} [options.onError] a read that failed; it is tried again, save for a job that is
  *   not there (code `job_not_found`), which ends the watch
- * @param {Transport[]} [options.transports] best first; the last one must always work. `realtime()` and `polling()`
- *   by default; any `{name, open(topic, sink, clock) -> close}` fits
+ * @param {string} [options.apiUrl] where the functions are, for `events()`
+ * @param {Transport[]} [options.transports] best first; the last one must always work. `realtime()`, `events()` where
+ *   `apiUrl` is known, and `polling()` by default; any `{name, open(topic, sink, clock) -> close}` fits
  * @param {number} [options.refreshMs] between regular reads while messages flow (15 s)
  * @param {number} [options.gatherMs] how long missed messages are gathered before their jobs are read (250 ms)
  * @param {number} [options.patienceMs] how long a transport may take before the next one helps out (4 s)
@@ -344,7 +346,8 @@ function figures({ type, ts, data }) {
  */
 function follow(client, topic, options) {
   const {
-    read, hear, onStatus = ignore, onError = ignore, transports = [realtime(client), polling()],
+    read, hear, onStatus = ignore, onError = ignore, apiUrl,
+    transports = [realtime(client), ...(apiUrl ? [events(client, apiUrl)] : []), polling()],
     refreshMs = 15_000, gatherMs = 250, patienceMs = 4000, clock = SYSTEM_CLOCK, random = Math.random,
   } = options;
   const backoff = (tries) => {
@@ -542,6 +545,52 @@ export function realtime(client, { quietMs = 2500 } = {}) {
         clock.clearTimeout(timer);
         if (channel) client.removeChannel(channel);
       };
+    },
+  };
+}
+
+/**
+ * GET /v1/events: server-sent events, for networks that let no websocket through.
+ *
+ * @returns {Transport}
+ */
+export function events(client, apiUrl) {
+  return {
+    name: "events",
+    open(topic, sink) {
+      const ending = new AbortController();
+      const [kind, id] = topic.split(":");
+
+      async function listen() {
+        await client.realtime.setAuth();
+        const headers = { authorization: `Bearer ${client.realtime.accessTokenValue}` };
+        if (kind === "tenant") headers["x-milepost-tenant"] = id;
+        const query = kind === "job" ? `?job=${id}` : "";
+        const response = await fetch(`${apiUrl}/v1/events${query}`, { headers, cache: "no-store", signal: ending.signal });
+        if (!response.ok) throw new Error((await response.json()).message);
+        let rest = "";
+        const reader = response.body.pipeThrough(new TextDecoderStream()).getReader(); // not every browser iterates streams
+        for (let part = await reader.read(); !part.done; part = await reader.read()) {
+          const blocks = (rest + part.value).split("\n\n");
+          rest = blocks.pop();
+          for (const block of blocks) hear(block);
+        }
+        throw new Error("the stream ended");
+      }
+
+      function hear(block) {
+        const data = block.split("\n").find((line) => line.startsWith("data: "));
+        if (!data) return;
+        const event = JSON.parse(data.slice("data: ".length));
+        // It begins with a snapshot; the one that counts is read when it is up, as with every transport.
+        if (event.type === "snapshot") sink.up();
+        else sink.message(event);
+      }
+
+      listen().catch((error) => {
+        if (!ending.signal.aborted) sink.down(error.message);
+      });
+      return () => ending.abort();
     },
   };
 }

@@ -6,7 +6,7 @@ import { after, test } from "node:test";
 import { createClient } from "@supabase/supabase-js";
 import WebSocket from "ws";
 
-import { watchJob, watchTenant } from "../../public/milepost.js";
+import { events, polling, watchJob, watchTenant } from "../../public/milepost.js";
 import { checkpoint, create, eventually, given, misbehave, newTenant } from "./stage.mjs";
 
 const clients = [];
@@ -65,6 +65,42 @@ test("a message arrives by the private channel without a read", async () => {
   await checkpoint(tenant, { job: "quick", items_completed: 4 });
   await eventually(() => assert.equal(changes.at(-1), 4));
   watched.close();
+});
+
+test("where no websocket gets through, the functions' events carry the messages", async () => {
+  const tenant = newTenant();
+  const { job_id: id } = await create(tenant, { job: "behind a proxy", items_total: 10 });
+  const client = signedIn(tenant.owner);
+  const noWebsocket = { name: "realtime", open: (topic, sink) => (sink.down("no websocket"), () => {}) };
+  const transports = [noWebsocket, events(client, given.url), polling({ everyMs: 1e9 })];
+  const said = [];
+  const options = { refreshMs: 1e9, partsMs: 1e9, transports, onStatus: ({ state, via, reason }) => said.push([state, via, reason]) };
+  const listed = watchTenant(client, tenant.tenant_id, options);
+  const single = watchJob(client, id, options);
+  await eventually(() => assert.equal(said.filter(([, via]) => via === "events").length, 2));
+  await checkpoint(tenant, { job: "behind a proxy", items_completed: 4 });
+  await eventually(() => assert.deepEqual([listed.job(id), single.job].map((job) => job.items_completed), [4, 4]));
+  assert.deepEqual(said.at(-1), ["live", "events", "no websocket"]);
+  listed.close();
+  single.close();
+});
+
+test("a stranger's stream of events has nothing of others, and a token that has expired is refused in words", async () => {
+  const tenant = newTenant();
+  await create(tenant, { job: "private", items_total: 10 });
+  const said = [];
+  const follow = (token) => {
+    const client = signedIn(token);
+    return watchTenant(client, tenant.tenant_id, { transports: [events(client, given.url), polling()], onStatus: (status) => said.push(status) });
+  };
+  const strange = follow(tenant.stranger);
+  await eventually(() => assert.ok(strange.loaded && said.at(-1).via === "events"));
+  await checkpoint(tenant, { job: "private", items_completed: 5 });
+  assert.deepEqual(strange.jobs, []);
+  strange.close();
+  const late = follow(tenant.expired);
+  await eventually(() => assert.match(said.at(-1).reason ?? "", /expired/));
+  late.close();
 });
 
 test("a cut connection is noticed, bridged and mended", async () => {

@@ -72,7 +72,7 @@ def test_the_client_is_right_in_a_world_that_misbehaves() -> None:
 
 
 def test_the_client_is_right_with_supabase_js_and_a_realtime_that_misbehaves(stack: RunningStack) -> None:
-    run_tests("standin.test.mjs", stage(stack, tenants=4))
+    run_tests("standin.test.mjs", stage(stack, tenants=6))
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium, or set CHROMIUM")
