@@ -206,8 +206,8 @@ class Gateway:
                 try:
                     async for chunk in answer.content.iter_any():
                         await response.write(chunk)
-                except aiohttp.ClientPayloadError:
-                    # Half an answer must not look like a whole one.
+                except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionResetError):
+                    # Half an answer must not look like a whole one; and a client may have left meanwhile.
                     if request.transport is not None:
                         request.transport.abort()
                 return response

@@ -14,7 +14,7 @@ from aiohttp import web
 from running_stack import RunningStack
 from yarl import URL
 
-from milepost.local.gateway import Gateway
+from milepost.local.gateway import WHOLE_ANSWER_BYTES, Gateway
 from milepost.local.keys import Keys, KeySwap
 from milepost.local.ports import HOST, free_port
 
@@ -216,6 +216,27 @@ def test_a_stream_arrives_piece_by_piece_and_ends_upstream_when_the_client_leave
                 await upstream_ended.wait()
 
     asyncio.run(scenario())
+
+
+def test_a_client_that_left_in_the_middle_of_an_answer_is_no_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def left(response: web.StreamResponse, data: bytes) -> None:
+        raise aiohttp.ClientConnectionResetError("Cannot write to closing transport")
+
+    monkeypatch.setattr(web.StreamResponse, "write", left)
+
+    async def long(request: web.Request) -> web.Response:
+        return web.Response(body=b"x" * (WHOLE_ANSWER_BYTES + 1))
+
+    async def scenario() -> None:
+        async with Behind(tmp_path, long) as behind, aiohttp.ClientSession() as client:
+            with pytest.raises((aiohttp.ClientPayloadError, aiohttp.ClientConnectionError)):
+                async with asyncio.timeout(10), client.get(f"{behind.url}/v1/jobs") as answer:
+                    await answer.read()
+
+    asyncio.run(scenario())
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_half_an_answer_does_not_look_like_a_whole_one(tmp_path: Path) -> None:
