@@ -5925,13 +5925,15 @@ stable
 set search_path = ''
 as $$
   select case split_part(topic, ':', 1)
-    when 'user' then split_part(topic, ':', 2) = auth.uid()::text
+    when 'user' then topic = 'user:' || auth.uid()
     when 'tenant' then exists (
       select from milepost.tenants t
-      where t.tenant_id = (case when pg_input_is_valid(split_part(topic, ':', 2), 'uuid') then split_part(topic, ':', 2) end)::uuid)
+      where t.tenant_id = (case when pg_input_is_valid(split_part(topic, ':', 2), 'uuid') then split_part(topic, ':', 2) end)::uuid
+        and topic = 'tenant:' || t.tenant_id)
     when 'job' then exists (
       select from milepost.jobs j
-      where j.job_id = (case when pg_input_is_valid(split_part(topic, ':', 2), 'uuid') then split_part(topic, ':', 2) end)::uuid)
+      where j.job_id = (case when pg_input_is_valid(split_part(topic, ':', 2), 'uuid') then split_part(topic, ':', 2) end)::uuid
+        and topic = 'job:' || j.job_id)
     else false end;
 $$;
 comment on function milepost_private.may_listen(text) is
@@ -5941,7 +5943,8 @@ grant execute on function milepost_private.may_listen(text) to authenticated, se
 
 drop policy if exists "members hear their milepost topics" on realtime.messages;
 create policy "members hear their milepost topics" on realtime.messages for select to authenticated
-  using (realtime.messages.extension = 'broadcast' and (select milepost_private.may_listen((select realtime.topic()))));
+  using (realtime.messages.extension = 'broadcast' and realtime.messages.topic = (select realtime.topic())
+         and (select milepost_private.may_listen((select realtime.topic()))));
 
 -- postgres_changes on jobs and events, beside broadcast.
 do $$

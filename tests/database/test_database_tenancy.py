@@ -370,7 +370,7 @@ LISTENERS = {
 }
 NONSENSE = (
     "", ":", "job:", "job:sesame job", "job", "tenant:", "user:", "realtime", "JOB:{job_id}",
-    " job:{job_id}", "jobs:{job_id}", "tenant:{job_id}", "job:{ours}", "user:{ours}",
+    " job:{job_id}", "job:{job_id}:x", "job:{job_id}:", "tenant:{ours}:x", "user:{owner}:x", "jobs:{job_id}", "tenant:{job_id}", "job:{ours}", "user:{ours}",
     "job:00000000-0000-0000-0000-000000000000",
 )  # fmt: skip
 
@@ -415,6 +415,14 @@ def test_a_topic_that_is_none_is_heard_by_nobody(world: World, topic: str) -> No
         assert world.ask(who, "select coalesce(milepost_private.may_listen(%s), false) as may", text) == [
             {"may": False}
         ]
+
+
+def test_who_may_hear_one_topic_reads_no_message_of_another(world: World) -> None:
+    own = "tenant:" + str(world.ours)
+    with world.database.undone():
+        world.database.rows("select set_config('realtime.topic', %s, true)", own)
+        topics = world.ask("teammate", "select distinct topic from realtime.messages")
+    assert topics == [{"topic": own}]
 
 
 def test_browsers_may_not_send_on_any_topic(world: World) -> None:
