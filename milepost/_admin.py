@@ -1,7 +1,8 @@
 """Tenants, keys and members: functions of the database that only the service may call, through PostgREST."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
 import httpx
@@ -41,11 +42,23 @@ class Admin:
         """`{"tenant_id", "name"}`"""
         return self._call(dict[str, Any], "create_tenant", {"name": name})
 
-    def create_key(self, tenant_id: str, scope: str, name: str | None = None) -> dict[str, Any]:
-        """`{"key", "key_id", ...}`; the key is shown this once."""
-        return self._call(
-            dict[str, Any], "create_key", {"tenant_id": tenant_id, "scope": scope, "name": name}
-        )
+    def create_key(
+        self,
+        tenant_id: str,
+        scope: str,
+        name: str | None = None,
+        expires_at: datetime | None = None,
+        kinds: Sequence[str] = (),
+    ) -> dict[str, Any]:
+        """`{"key", "key_id", ...}`; the key is shown this once. Without `kinds` it is for all of them."""
+        arguments = {
+            "tenant_id": tenant_id,
+            "scope": scope,
+            "name": name,
+            "expires_at": expires_at.isoformat() if expires_at else None,
+            "kinds": list(kinds) or None,
+        }
+        return self._call(dict[str, Any], "create_key", arguments)
 
     def list_keys(self, tenant_id: str) -> list[dict[str, Any]]:
         return self._call(list[dict[str, Any]], "list_keys", {"tenant_id": tenant_id})
@@ -58,6 +71,13 @@ class Admin:
         return self._call(
             dict[str, Any], "add_member", {"tenant_id": tenant_id, "user_id": user_id, "role": role}
         )
+
+    def list_members(self, tenant_id: str) -> list[dict[str, Any]]:
+        """`[{"user_id", "role", "created_at"}, ...]`, oldest first."""
+        return self._call(list[dict[str, Any]], "list_members", {"tenant_id": tenant_id})
+
+    def remove_member(self, tenant_id: str, user_id: str) -> dict[str, Any]:
+        return self._call(dict[str, Any], "remove_member", {"tenant_id": tenant_id, "user_id": user_id})
 
     def backtest(self, kind: str | None, limit: int) -> dict[str, Any]:
         """`{"jobs", "left_out", "questions", "compared", "rules"}`, of the newest completed jobs."""

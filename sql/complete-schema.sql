@@ -55,11 +55,15 @@ create table if not exists milepost.tenants (
   progress_interval_ms int not null default 250,
   progress_step_percent double precision not null default 1,
   messages_per_s       double precision not null default 80,
+  requests_per_s       int not null default 1000,
+  waiting_jobs_most    int not null default 10000,
   created_at           timestamptz not null default now(),
   constraint tenants_pkey primary key (tenant_id),
   constraint tenant_name_is_short check (length(name) between 1 and 200),
   constraint progress_interval_is_not_negative check (progress_interval_ms between 0 and 3600000),
   constraint message_budget_is_positive check (messages_per_s > 0),
+  constraint requests_per_s_is_positive check (requests_per_s > 0),
+  constraint waiting_jobs_most_is_not_negative check (waiting_jobs_most >= 0),
   constraint progress_step_is_a_percentage check (progress_step_percent > 0 and progress_step_percent <= 100)
 );
 
@@ -69,6 +73,8 @@ comment on column milepost.tenants.name is 'What people call it.';
 comment on column milepost.tenants.progress_interval_ms is 'A progress event is made when this much time has passed since the last one of the job, in ms.';
 comment on column milepost.tenants.progress_step_percent is 'A progress event is made when percent_complete moved by this many points.';
 comment on column milepost.tenants.messages_per_s is 'Realtime messages a second that progress may cost; the interval of progress events stretches to keep within it. Supabase''s free plan has 100 for the whole project.';
+comment on column milepost.tenants.requests_per_s is 'Requests a second, over ten seconds, of all its keys and users to the functions; more are answered 429.';
+comment on column milepost.tenants.waiting_jobs_most is 'Jobs that may wait to be claimed; a further one is answered 429.';
 comment on column milepost.tenants.created_at is 'When it was created.';
 
 alter table milepost.tenants enable row level security;
@@ -113,12 +119,15 @@ create table if not exists milepost_private.keys (
   key_hash     text not null,
   created_at   timestamptz not null default now(),
   expires_at   timestamptz,
+  kinds        text[],
+  requests_per_s int,
   revoked_at   timestamptz,
   last_used_at timestamptz,
   constraint keys_pkey primary key (key_id),
   constraint keys_tenant_exists foreign key (tenant_id) references milepost.tenants (tenant_id) on delete cascade,
   constraint key_hash_is_unique unique (key_hash),
   constraint key_hash_is_sha256 check (key_hash ~ '^[0-9a-f]{64}$'),
+  constraint key_requests_per_s_is_positive check (requests_per_s > 0),
   constraint key_scope_is_known check (scope in ('worker', 'operator', 'ping'))
 );
 create index if not exists keys_by_tenant on milepost_private.keys (tenant_id);
@@ -127,6 +136,9 @@ comment on table milepost_private.keys is 'Milepost keys (mp_...): hashed, scope
 comment on column milepost_private.keys.scope is 'worker creates, reports, claims and reads; operator also controls; ping only pings.';
 comment on column milepost_private.keys.prefix is 'The first characters of the key, to recognise it by.';
 comment on column milepost_private.keys.key_hash is 'sha256 of the key, hex.';
+comment on column milepost_private.keys.expires_at is 'From then on it opens nothing; null never.';
+comment on column milepost_private.keys.kinds is 'Kinds of jobs that it may create, report, claim and control; null for all. It reads its tenant''s jobs all the same.';
+comment on column milepost_private.keys.requests_per_s is 'Requests a second, over ten seconds; null for what its tenant may have.';
 comment on column milepost_private.keys.last_used_at is 'Last use, to the minute.';
 
 alter table milepost_private.keys enable row level security;
@@ -178,7 +190,7 @@ revoke execute on function milepost_private.my_tenants() from public, anon, auth
 grant execute on function milepost_private.my_tenants() to authenticated, service_role;
 
 -- may_control: may the caller pause, resume, cancel, retry this job?
-create or replace function milepost_private.may_control(tenant_id uuid, owner_id uuid)
+create or replace function milepost_private.may_control(tenant_id uuid, owner_id uuid, kind text)
 returns boolean
 language plpgsql
 stable
@@ -193,13 +205,14 @@ begin
   ) or exists (
     select from milepost_private.key_by_hash(nullif(current_setting('milepost.key_hash', true), '')) k
     where k.tenant_id = may_control.tenant_id and k.scope = 'operator'
+      and (k.kinds is null or may_control.kind = any (k.kinds))
   );
 end;
 $$;
-comment on function milepost_private.may_control(uuid, uuid) is
-'Whether the caller may control a job of this tenant and owner: operators, admins, operator keys, and members who own it.';
-revoke execute on function milepost_private.may_control(uuid, uuid) from public, anon, authenticated;
-grant execute on function milepost_private.may_control(uuid, uuid) to authenticated, service_role;
+comment on function milepost_private.may_control(uuid, uuid, text) is
+'Whether the caller may control a job of this tenant, owner and kind: operators, admins, operator keys, and members who own it.';
+revoke execute on function milepost_private.may_control(uuid, uuid, text) from public, anon, authenticated;
+grant execute on function milepost_private.may_control(uuid, uuid, text) to authenticated, service_role;
 
 -- actor: the caller's name in events: user:<id>, key:<id> or system.
 create or replace function milepost_private.actor()
@@ -224,7 +237,7 @@ grant execute on function milepost_private.actor() to authenticated, service_rol
 
 do $$ begin
   if to_regtype('milepost_private.caller') is null then
-    create type milepost_private.caller as (tenant_id uuid, user_id uuid, key_id uuid, scope text, actor text);
+    create type milepost_private.caller as (tenant_id uuid, user_id uuid, key_id uuid, scope text, kinds text[], actor text);
   end if;
 end $$;
 comment on type milepost_private.caller is 'Who calls a service function: the tenant it acts in, and what it may do there.';
@@ -241,6 +254,7 @@ declare
   v_tenant  uuid;
   v_role    text;
   v_tenants int;
+  v_now     timestamptz := coalesce((caller ->> 'received_at')::timestamptz, clock_timestamp());
 begin
   if caller ? 'key_hash' then
     v_key := milepost_private.key_by_hash(caller ->> 'key_hash');
@@ -256,12 +270,13 @@ begin
         format('Expected a key of scope %s; this one has scope %s.', array_to_string(scopes, ' or '), v_key.scope),
         'Use a key of the right scope.');
     end if;
+    perform milepost_private.count_request(v_key.tenant_id, v_key.key_id, v_key.requests_per_s, v_now);
     if v_key.last_used_at is null or v_key.last_used_at < now() - interval '1 minute' then
       update milepost_private.keys k set last_used_at = now()
       where k.key_id = (select l.key_id from milepost_private.keys l
                         where l.key_id = v_key.key_id for update skip locked);
     end if;
-    return row(v_key.tenant_id, null, v_key.key_id, v_key.scope, 'key:' || v_key.key_id)::milepost_private.caller;
+    return row(v_key.tenant_id, null, v_key.key_id, v_key.scope, v_key.kinds, 'key:' || v_key.key_id)::milepost_private.caller;
   end if;
 
   if caller ? 'user_id' then
@@ -279,19 +294,20 @@ begin
       perform milepost_private.refuse(403, 'not_allowed',
         'Expected a member with the role operator or admin.', 'Ask an admin of the tenant to change your role.');
     end if;
-    return row(v_tenant, (caller ->> 'user_id')::uuid, null, 'operator', 'user:' || (caller ->> 'user_id'))::milepost_private.caller;
+    perform milepost_private.count_request(v_tenant, null, null, v_now);
+    return row(v_tenant, (caller ->> 'user_id')::uuid, null, 'operator', null, 'user:' || (caller ->> 'user_id'))::milepost_private.caller;
   end if;
 
   -- The service itself, with nobody behind it.
   if caller ? 'tenant_id' then
-    return row((caller ->> 'tenant_id')::uuid, null, null, 'operator', 'system')::milepost_private.caller;
+    return row((caller ->> 'tenant_id')::uuid, null, null, 'operator', null, 'system')::milepost_private.caller;
   end if;
   perform milepost_private.refuse(401, 'key_required', 'Expected a Milepost key or a user; found neither.',
     'Send Authorization: Bearer mp_...');
 end;
 $$;
 comment on function milepost_private.resolve_caller(jsonb, text[]) is
-'Checks {"key_hash"}, {"user_id", "tenant_id"} or {"tenant_id"} and returns who it is. Refuses with 401, 403 or 422.';
+'Checks {"key_hash"}, {"user_id", "tenant_id"} or {"tenant_id"} and returns who it is. Refuses with 401, 403, 422 or 429.';
 revoke execute on function milepost_private.resolve_caller(jsonb, text[]) from public, anon, authenticated;
 grant execute on function milepost_private.resolve_caller(jsonb, text[]) to service_role;
 
@@ -319,6 +335,74 @@ create policy "members read their tenant's load" on milepost_private.tenant_load
 revoke all on milepost_private.tenant_loads from public, anon, authenticated;
 grant select on milepost_private.tenant_loads to authenticated;
 grant select, insert, update, delete on milepost_private.tenant_loads to service_role;
+
+-- ==== sql/schema/15_requests.sql
+
+-- requests: how many requests each tenant and each key made lately, so that one cannot crowd out the others.
+-- A row for each connection to the database that served one: two requests at once never wait for the same row. Unlogged:
+-- what is lost in a crash is ten seconds of counting.
+create unlogged table if not exists milepost_private.request_counts (
+  subject uuid not null,
+  slot    smallint not null,
+  period  bigint not null,
+  now     int not null,
+  before  int not null,
+  constraint request_counts_pkey primary key (subject, slot)
+) with (fillfactor = 50);
+comment on table milepost_private.request_counts is 'Requests of a tenant or key in this period of 10 s and in the one before.';
+comment on column milepost_private.request_counts.subject is 'The tenant or the key.';
+comment on column milepost_private.request_counts.slot is 'Which of 16 rows: by the process that served the request.';
+comment on column milepost_private.request_counts.period is 'The period''s number: seconds since 1970 divided by 10.';
+comment on column milepost_private.request_counts.now is 'Requests in that period.';
+comment on column milepost_private.request_counts.before is 'Requests in the period before it.';
+alter table milepost_private.request_counts enable row level security;
+revoke all on milepost_private.request_counts from public, anon, authenticated;
+grant select, insert, update, delete on milepost_private.request_counts to service_role;
+
+-- count_request: counts one, or refuses it. What was refused is not counted, since its transaction leaves nothing.
+-- The estimate of the last 10 s is a sliding window of two periods: the whole of this one, and of the one before the part
+-- that the window still covers.
+create or replace function milepost_private.count_request(tenant_id uuid, key_id uuid, key_per_s int, at timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_period   bigint := floor(extract(epoch from at) / 10);
+  v_covered  double precision := 1 - (extract(epoch from at) / 10 - v_period);
+  v_whose    text;
+  v_per_s    int;
+begin
+  select l.whose, l.per_s into v_whose, v_per_s
+  from (select 'tenant' as whose, t.tenant_id as subject, t.requests_per_s as per_s
+        from milepost.tenants t where t.tenant_id = count_request.tenant_id
+        union all select 'key', count_request.key_id, count_request.key_per_s) l
+  join milepost_private.request_counts c on c.subject = l.subject
+  where l.per_s is not null and c.period >= v_period - 1
+  group by l.whose, l.per_s
+  having sum(case when c.period = v_period then c.now + c.before * v_covered else c.now * v_covered end) >= l.per_s * 10.0
+  limit 1;
+  -- GUARD: too many
+  if v_whose is not null then
+    perform milepost_private.refuse(429, 'too_many_requests',
+      format('Expected at most %s requests a second of this %s, over ten seconds; there were more.', v_per_s, v_whose),
+      'Wait for the seconds in Retry-After, and send several checkpoints in one request. An admin may raise the limit.',
+      headers => jsonb_build_object('Retry-After', ceil(10 * v_covered)::text));
+  end if;
+  insert into milepost_private.request_counts as c (subject, slot, period, now, before)
+  select s.subject, pg_backend_pid() % 16, v_period, 1, 0
+  from unnest(array[tenant_id, key_id]) as s (subject) where s.subject is not null
+  on conflict on constraint request_counts_pkey do update set
+    now = case when c.period = excluded.period then c.now + 1 else 1 end,
+    before = case c.period when excluded.period then c.before when excluded.period - 1 then c.now else 0 end,
+    period = excluded.period;
+end;
+$$;
+comment on function milepost_private.count_request(uuid, uuid, int, timestamptz) is
+'Counts a request of a tenant and a key, or refuses it with 429 and Retry-After where either has had its share.';
+revoke execute on function milepost_private.count_request(uuid, uuid, int, timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.count_request(uuid, uuid, int, timestamptz) to service_role;
 
 -- ==== sql/schema/20_pace.sql
 
@@ -3227,7 +3311,7 @@ comment on type milepost_private.entry is
 -- parse_checkpoints: a request's checkpoints, each with its job, attempt and seq found, and the reason if it is refused.
 -- Call it with the jobs' rows locked: an entry without seq takes its lane's next one.
 
-create or replace function milepost_private.parse_checkpoints(tenant_id uuid, checkpoints jsonb)
+create or replace function milepost_private.parse_checkpoints(caller milepost_private.caller, checkpoints jsonb)
 returns milepost_private.entry[]
 language plpgsql
 stable
@@ -3244,9 +3328,9 @@ begin
       items_canceled bigint, bytes_processed bigint, batch jsonb, stage jsonb, items jsonb, cursor jsonb,
       rate_limited_until timestamptz, processing_deadline_ms bigint, metadata jsonb, kind text, name text, unit text)
   ), jobs as (
-    select d.job, f.job_id, f.attempt
+    select d.job, f.job_id, f.attempt, f.kind
     from (select distinct s.job from said s) d
-    cross join lateral milepost_private.job_by_ref(parse_checkpoints.tenant_id, d.job) f
+    cross join lateral milepost_private.job_by_ref(caller.tenant_id, d.job) f
   ), numbered as (
     select s.*, max(s.seq) over (partition by s.job, s.lane) as last_seq,
            row_number() over (partition by s.job, s.lane, s.attempt, s.seq order by s.n) as nth
@@ -3257,7 +3341,8 @@ begin
       -- Without seq, nth counts the lane's entries without one.
       coalesce(s.seq, least(greatest(l.seq, s.last_seq, -1)::numeric + s.nth, 9223372036854775806)::bigint),
       s.seq is not null and (s.nth > 1 or coalesce(l.seen @> s.seq, false)),
-      case when j.job_id is null then case when s.attempt > 1 then 'unknown_attempt' else 'job_not_found' end
+      case when coalesce(j.kind, s.kind, 'default') <> all (caller.kinds) or s.kind <> all (caller.kinds) then 'not_allowed'
+           when j.job_id is null then case when s.attempt > 1 then 'unknown_attempt' else 'job_not_found' end
            when s.attempt < j.attempt then 'stale_attempt'
            when s.attempt > j.attempt then 'unknown_attempt' end,
       j.attempt, s.at, s.state, s.reason,
@@ -3273,10 +3358,10 @@ begin
   left join milepost.lanes l on l.job_id = j.job_id and l.worker = s.lane);
 end;
 $$;
-comment on function milepost_private.parse_checkpoints(uuid, jsonb) is
+comment on function milepost_private.parse_checkpoints(milepost_private.caller, jsonb) is
 'A request''s checkpoints as entries in their order; n counts from 1.';
-revoke execute on function milepost_private.parse_checkpoints(uuid, jsonb) from public, anon, authenticated;
-grant execute on function milepost_private.parse_checkpoints(uuid, jsonb) to service_role;
+revoke execute on function milepost_private.parse_checkpoints(milepost_private.caller, jsonb) from public, anon, authenticated;
+grant execute on function milepost_private.parse_checkpoints(milepost_private.caller, jsonb) to service_role;
 
 -- ==== sql/schema/46_record_stages.sql
 
@@ -3646,7 +3731,7 @@ begin
            -- An attempt that ended while this request was recorded is over, too.
            bool_and(e.refusal is not distinct from 'stale_attempt' or e.attempt < j.attempt) as is_stale
     from unnest(entries) e join milepost.jobs j on j.job_id = e.job_id
-    where e.refusal is distinct from 'unknown_attempt'
+    where coalesce(e.refusal, '') not in ('unknown_attempt', 'not_allowed')
     group by e.job_id
   )
   select jsonb_build_object(
@@ -3666,7 +3751,10 @@ begin
       join milepost.jobs j on j.job_id = h.job_id
       left join milepost_private.pulses p on p.job_id = j.job_id
       left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
-      cross join (values (1000)) c (interval_ms)
+      join milepost.tenants t on t.tenant_id = j.tenant_id
+      left join milepost_private.tenant_loads o on o.tenant_id = j.tenant_id
+      -- If each job at work sent each checkpoint by itself, they would together take half of what the tenant may send.
+      cross join lateral (select greatest(1000, 2000.0 * o.jobs_at_work / t.requests_per_s)) c (interval_ms)
       cross join lateral milepost_private.figures(j, p, k, checkpoints_answer.at) f), '[]'),
     'errors', coalesce((
       select jsonb_agg(jsonb_build_object(
@@ -3674,10 +3762,12 @@ begin
         'code', e.refusal,
         'message', case e.refusal
           when 'stale_attempt' then format('Expected attempt %s of job %s; this is from attempt %s, which is over.', e.current_attempt, e.job, e.attempt)
+          when 'not_allowed' then format('Expected a job of a kind that the key is for; %s is none.', e.job)
           when 'unknown_attempt' then format('Expected attempt %s of job %s; found attempt %s, which has not begun.', coalesce(e.current_attempt, 1), e.job, e.attempt)
           else format('Expected a job with this id; %s is not one.', e.job) end,
         'hint', case e.refusal
           when 'stale_attempt' then 'Stop: another worker may have taken over from the last cursor.'
+          when 'not_allowed' then 'Use a key for this kind, or one without kinds.'
           when 'unknown_attempt' then 'Use the attempt that create, claim or the last answer gave, or leave it out.'
           else 'Check the id, or use a key of your own to create a job.' end
       ) order by e.n)
@@ -3764,6 +3854,7 @@ returns jsonb
 language plpgsql
 volatile
 set search_path = ''
+set lock_timeout = '5s'                     -- a job whose row is held for longer is answered 503, and sent again
 set plan_cache_mode = 'force_generic_plan'  -- planning these statements anew takes longer than running them
 as $$
 declare
@@ -3797,6 +3888,7 @@ begin
       select distinct on (t.e ->> 'job') t.e
       from jsonb_array_elements($1 -> 'checkpoints') with ordinality as t (e, n)
       where t.e ->> 'job' = any (v_missing) and coalesce((t.e ->> 'attempt')::bigint, 1) = 1
+        and (v_caller.kinds is null or coalesce(t.e ->> 'kind', 'default') = any (v_caller.kinds))
       order by t.e ->> 'job', t.n
     ) c;
   end if;
@@ -3813,7 +3905,7 @@ begin
   v_now := coalesce(($1 ->> 'received_at')::timestamptz, clock_timestamp());
 
   -- ENTRIES: each with its job, attempt and seq, or the reason why it is refused.
-  v_all := milepost_private.parse_checkpoints(v_caller.tenant_id, $1 -> 'checkpoints');
+  v_all := milepost_private.parse_checkpoints(v_caller, $1 -> 'checkpoints');
   if exists (select from unnest(v_all) e where e.refusal is not null) then
     select array_agg(e) into v_entries from unnest(v_all) e where e.refusal is null;
   else
@@ -4155,14 +4247,33 @@ as $$
 declare
   v_caller milepost_private.caller := milepost_private.resolve_caller(caller, array['worker', 'operator']);
   v_now    timestamptz := coalesce((caller ->> 'received_at')::timestamptz, clock_timestamp());
+  v_start  boolean := coalesce((job ->> 'start')::boolean, true);
+  v_most   int;
   v_job_id uuid;
   v_new    boolean;
 begin
+  -- GUARD: a kind that the key is not for
+  if coalesce(job ->> 'kind', 'default') <> all (v_caller.kinds) then
+    perform milepost_private.refuse(403, 'not_allowed',
+      format('Expected a kind that the key is for (%s), found %s.', array_to_string(v_caller.kinds, ', '), coalesce(job ->> 'kind', 'default')),
+      'Use a key for this kind, or one without kinds.');
+  end if;
+  -- GUARD: the queue is full. Those in it are claimed by priority and age as ever.
+  if not v_start then
+    select t.waiting_jobs_most into v_most from milepost.tenants t where t.tenant_id = v_caller.tenant_id;
+    if (select count(*) from (
+          select from milepost.jobs j where j.tenant_id = v_caller.tenant_id and j.state in ('pending', 'retrying') limit v_most) w) >= v_most
+       and not exists (select from milepost.jobs j where j.tenant_id = v_caller.tenant_id and j.key = create_job.job ->> 'job') then
+      perform milepost_private.refuse(429, 'too_many_waiting_jobs',
+        format('Expected at most %s jobs that wait to be claimed; there are as many already.', v_most),
+        'Start more workers, or create the job once some are done. An admin may raise the limit.', headers => '{"Retry-After": "60"}');
+    end if;
+  end if;
   v_job_id := milepost_private.add_job(v_caller.tenant_id, job, v_now);
   v_new := v_job_id is not null;
   if v_new then
     perform milepost_private.sum_job(v_job_id);
-    if coalesce((job ->> 'start')::boolean, true) then
+    if v_start then
       perform milepost_private.transition(v_job_id, 'running', 'claim', null, v_caller.actor, v_now);
     end if;
   else
@@ -4194,6 +4305,7 @@ begin
   select j.* into v_job from milepost.jobs j
   where j.tenant_id = v_caller.tenant_id and j.state in ('pending', 'retrying')
     and (kinds is null or j.kind = any (kinds))
+    and (v_caller.kinds is null or j.kind = any (v_caller.kinds))
     and (j.run_after is null or j.run_after <= v_now)
   order by j.priority desc, j.created_at
   limit 1 for no key update skip locked;
@@ -4218,7 +4330,8 @@ grant execute on function milepost.claim_job(jsonb, text[], text) to service_rol
 
 -- ==== sql/schema/53_administration.sql
 
--- Tenants, keys and members: made by the service role (the command line), until a tenant's admins do it themselves.
+-- Tenants are made by the service role (the command line). Keys and members are managed by it and by the tenant's admins; a
+-- Milepost key manages neither.
 create or replace function milepost.create_tenant(name text)
 returns jsonb
 language sql
@@ -4232,10 +4345,58 @@ comment on function milepost.create_tenant(text) is 'Creates a tenant: {"tenant_
 revoke execute on function milepost.create_tenant(text) from public, anon, authenticated;
 grant execute on function milepost.create_tenant(text) to service_role;
 
-create or replace function milepost.create_key(tenant_id uuid, scope text, name text default null)
+-- check_admin: whether the caller may manage this tenant's keys and members.
+create or replace function milepost_private.check_admin(tenant_id uuid)
+returns void
+language plpgsql
+stable
+security definer                -- the caller may not read others' memberships
+set search_path = ''
+as $$
+begin
+  -- Users, and keys that entered by call_with_key, come under the role authenticated; all else is the service.
+  if (select auth.role()) is distinct from 'authenticated' then
+    return;
+  end if;
+  -- GUARD: no admin there; a tenant that does not exist is not told apart
+  if not exists (select from milepost.members m
+                 where m.tenant_id = check_admin.tenant_id and m.user_id = (select auth.uid()) and m.role = 'admin') then
+    perform milepost_private.refuse(403, 'not_allowed', 'Expected a signed-in admin of the tenant.',
+      'Ask an admin of the tenant for the role admin; keys manage neither keys nor members.');
+  end if;
+end;
+$$;
+comment on function milepost_private.check_admin(uuid) is
+'Refuses a user who is no admin of the tenant with 403; the service passes.';
+revoke execute on function milepost_private.check_admin(uuid) from public, anon, authenticated;
+grant execute on function milepost_private.check_admin(uuid) to authenticated, service_role;
+
+-- check_tenant: refuses an id that is no tenant's; for the service, since admins have one.
+create or replace function milepost_private.check_tenant(tenant_id uuid)
+returns void
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  if not exists (select from milepost.tenants t where t.tenant_id = check_tenant.tenant_id) then
+    perform milepost_private.refuse(404, 'tenant_not_found', format('Expected the id of a tenant; %s is none.', check_tenant.tenant_id),
+      'Create one with: milepost tenants create NAME');
+  end if;
+end;
+$$;
+comment on function milepost_private.check_tenant(uuid) is 'Refuses with 404 what is no tenant.';
+revoke execute on function milepost_private.check_tenant(uuid) from public, anon, authenticated;
+grant execute on function milepost_private.check_tenant(uuid) to service_role;
+
+-- KEYS
+create or replace function milepost_private.create_key(
+  tenant_id uuid, scope text, name text, expires_at timestamptz, kinds text[]
+)
 returns jsonb
 language plpgsql
 volatile
+security definer                -- nobody but the service may write keys; check_admin decides
 set search_path = ''
 as $$
 declare
@@ -4243,81 +4404,203 @@ declare
   v_key    text := 'mp_' || replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', '');
   v_key_id uuid;
 begin
+  perform milepost_private.check_admin(tenant_id);
+  perform milepost_private.check_tenant(tenant_id);
   -- GUARD: values that a constraint would refuse less clearly
-  if scope not in ('worker', 'operator', 'ping') then
+  if scope is null or scope not in ('worker', 'operator', 'ping') then
     perform milepost_private.refuse(422, 'invalid_value', format('Expected scope worker, operator or ping; found %s.', scope));
   end if;
-  if not exists (select from milepost.tenants t where t.tenant_id = create_key.tenant_id) then
-    perform milepost_private.refuse(404, 'tenant_not_found', format('Expected the id of a tenant; %s is none.', create_key.tenant_id),
-      'Create one with: milepost tenants create NAME');
+  if expires_at <= now() then
+    perform milepost_private.refuse(422, 'invalid_value', format('Expected in expires_at a time to come; found %s.', milepost_private.iso(expires_at)));
   end if;
-  insert into milepost_private.keys (tenant_id, scope, name, prefix, key_hash)
+  if cardinality(kinds) = 0 then
+    perform milepost_private.refuse(422, 'invalid_value', 'Expected in kinds at least one kind; found none.', 'Leave it out for all kinds.');
+  end if;
+  insert into milepost_private.keys (tenant_id, scope, name, prefix, key_hash, expires_at, kinds)
   values (create_key.tenant_id, create_key.scope, create_key.name, left(v_key, 11),
-          encode(sha256(convert_to(v_key, 'utf8')), 'hex'))
+          encode(sha256(convert_to(v_key, 'utf8')), 'hex'), create_key.expires_at, create_key.kinds)
   returning key_id into v_key_id;
-  return jsonb_build_object('key', v_key, 'key_id', v_key_id, 'tenant_id', tenant_id, 'scope', scope, 'name', name, 'prefix', left(v_key, 11));
+  return jsonb_build_object('key', v_key, 'key_id', v_key_id, 'tenant_id', tenant_id, 'scope', scope, 'name', name,
+    'prefix', left(v_key, 11), 'expires_at', milepost_private.iso(expires_at), 'kinds', kinds);
 end;
 $$;
-comment on function milepost.create_key(uuid, text, text) is 'Creates a Milepost key and returns it, once: {"key", "key_id", ...}.';
-revoke execute on function milepost.create_key(uuid, text, text) from public, anon, authenticated;
-grant execute on function milepost.create_key(uuid, text, text) to service_role;
+comment on function milepost_private.create_key(uuid, text, text, timestamptz, text[]) is
+'Creates a key for an admin of the tenant or the service. Refuses with 403, 404 or 422.';
+revoke execute on function milepost_private.create_key(uuid, text, text, timestamptz, text[]) from public, anon, authenticated;
+grant execute on function milepost_private.create_key(uuid, text, text, timestamptz, text[]) to authenticated, service_role;
 
-create or replace function milepost.list_keys(tenant_id uuid)
-returns jsonb
-language sql
-stable
-set search_path = ''
+create or replace function milepost.create_key(
+  tenant_id uuid, scope text, name text default null, expires_at timestamptz default null, kinds text[] default null
+)
+returns jsonb language plpgsql volatile set search_path = ''
 as $$
-  select coalesce(jsonb_agg(jsonb_build_object('key_id', k.key_id, 'scope', k.scope, 'name', k.name, 'prefix', k.prefix,
-    'created_at', milepost_private.iso(k.created_at), 'expires_at', milepost_private.iso(k.expires_at),
-    'revoked_at', milepost_private.iso(k.revoked_at), 'last_used_at', milepost_private.iso(k.last_used_at)) order by k.created_at), '[]')
-  from milepost_private.keys k where k.tenant_id = list_keys.tenant_id;
+begin
+  return milepost_private.create_key(tenant_id, scope, name, expires_at, kinds);
+end;
 $$;
-comment on function milepost.list_keys(uuid) is 'A tenant''s keys, without the keys themselves.';
-revoke execute on function milepost.list_keys(uuid) from public, anon, authenticated;
-grant execute on function milepost.list_keys(uuid) to service_role;
+comment on function milepost.create_key(uuid, text, text, timestamptz, text[]) is
+'Creates a Milepost key and returns it, once: {"key", "key_id", ...}. For admins. kinds: what it may touch, null for all.';
+revoke execute on function milepost.create_key(uuid, text, text, timestamptz, text[]) from public, anon, authenticated;
+grant execute on function milepost.create_key(uuid, text, text, timestamptz, text[]) to authenticated, service_role;
 
-create or replace function milepost.revoke_key(key_id uuid)
+create or replace function milepost_private.list_keys(tenant_id uuid)
 returns jsonb
 language plpgsql
-volatile
+stable
+security definer                -- nobody but the service may read keys; check_admin decides
 set search_path = ''
 as $$
 begin
-  update milepost_private.keys k set revoked_at = coalesce(k.revoked_at, now()) where k.key_id = revoke_key.key_id;
-  if not found then
+  perform milepost_private.check_admin(tenant_id);
+  return (
+  select coalesce(jsonb_agg(jsonb_build_object('key_id', k.key_id, 'scope', k.scope, 'name', k.name, 'prefix', k.prefix,
+    'created_at', milepost_private.iso(k.created_at), 'expires_at', milepost_private.iso(k.expires_at), 'kinds', k.kinds,
+    'revoked_at', milepost_private.iso(k.revoked_at), 'last_used_at', milepost_private.iso(k.last_used_at)) order by k.created_at), '[]')
+  from milepost_private.keys k where k.tenant_id = list_keys.tenant_id);
+end;
+$$;
+comment on function milepost_private.list_keys(uuid) is 'A tenant''s keys, for an admin of it or the service. Refuses with 403.';
+revoke execute on function milepost_private.list_keys(uuid) from public, anon, authenticated;
+grant execute on function milepost_private.list_keys(uuid) to authenticated, service_role;
+
+create or replace function milepost.list_keys(tenant_id uuid)
+returns jsonb language plpgsql stable set search_path = ''
+as $$
+begin
+  return milepost_private.list_keys(tenant_id);
+end;
+$$;
+comment on function milepost.list_keys(uuid) is 'A tenant''s keys, without the keys themselves. For admins.';
+revoke execute on function milepost.list_keys(uuid) from public, anon, authenticated;
+grant execute on function milepost.list_keys(uuid) to authenticated, service_role;
+
+create or replace function milepost_private.revoke_key(key_id uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer                -- nobody but the service may write keys; check_admin decides
+set search_path = ''
+as $$
+declare
+  v_tenant uuid;
+begin
+  select k.tenant_id into v_tenant from milepost_private.keys k where k.key_id = revoke_key.key_id;
+  -- First: to who is no admin, a key that is absent and another tenant's look the same.
+  perform milepost_private.check_admin(v_tenant);
+  -- GUARD: no such key
+  if v_tenant is null then
     perform milepost_private.refuse(404, 'key_not_found', format('Expected the id of a key; %s is none.', revoke_key.key_id),
       'List them with: milepost keys list');
   end if;
+  update milepost_private.keys k set revoked_at = coalesce(k.revoked_at, now()) where k.key_id = revoke_key.key_id;
   return jsonb_build_object('key_id', revoke_key.key_id, 'revoked', true);
 end;
 $$;
-comment on function milepost.revoke_key(uuid) is 'Revokes a key, with effect on the next request.';
-revoke execute on function milepost.revoke_key(uuid) from public, anon, authenticated;
-grant execute on function milepost.revoke_key(uuid) to service_role;
+comment on function milepost_private.revoke_key(uuid) is 'Revokes a key for an admin of its tenant or the service. Refuses with 403 or 404.';
+revoke execute on function milepost_private.revoke_key(uuid) from public, anon, authenticated;
+grant execute on function milepost_private.revoke_key(uuid) to authenticated, service_role;
 
-create or replace function milepost.add_member(tenant_id uuid, user_id uuid, role text default 'viewer')
+create or replace function milepost.revoke_key(key_id uuid)
+returns jsonb language plpgsql volatile set search_path = ''
+as $$
+begin
+  return milepost_private.revoke_key(key_id);
+end;
+$$;
+comment on function milepost.revoke_key(uuid) is 'Revokes a key, with effect on the next request. For admins.';
+revoke execute on function milepost.revoke_key(uuid) from public, anon, authenticated;
+grant execute on function milepost.revoke_key(uuid) to authenticated, service_role;
+
+-- MEMBERS
+create or replace function milepost_private.add_member(tenant_id uuid, user_id uuid, role text)
 returns jsonb
 language plpgsql
 volatile
+security definer                -- nobody but the service may write members; check_admin decides
 set search_path = ''
 as $$
 begin
-  if role not in ('viewer', 'operator', 'admin') then
-    perform milepost_private.refuse(422, 'invalid_value', format('Expected role viewer, operator or admin; found %s.', role));
+  perform milepost_private.check_admin(tenant_id);
+  perform milepost_private.check_tenant(tenant_id);
+  -- GUARD: values that a constraint would refuse less clearly
+  if user_id is null then
+    perform milepost_private.refuse(422, 'invalid_value', 'Expected the id of a user; found null.');
   end if;
-  if not exists (select from milepost.tenants t where t.tenant_id = add_member.tenant_id) then
-    perform milepost_private.refuse(404, 'tenant_not_found', format('Expected the id of a tenant; %s is none.', add_member.tenant_id),
-      'Create one with: milepost tenants create NAME');
+  if role is null or role not in ('viewer', 'operator', 'admin') then
+    perform milepost_private.refuse(422, 'invalid_value', format('Expected role viewer, operator or admin; found %s.', role));
   end if;
   insert into milepost.members as m (tenant_id, user_id, role) values (add_member.tenant_id, add_member.user_id, add_member.role)
   on conflict on constraint members_pkey do update set role = excluded.role;
   return jsonb_build_object('tenant_id', tenant_id, 'user_id', user_id, 'role', role);
 end;
 $$;
-comment on function milepost.add_member(uuid, uuid, text) is 'Makes a user a member of a tenant, or changes the role.';
+comment on function milepost_private.add_member(uuid, uuid, text) is
+'Makes a user a member, for an admin of the tenant or the service. Refuses with 403, 404 or 422.';
+revoke execute on function milepost_private.add_member(uuid, uuid, text) from public, anon, authenticated;
+grant execute on function milepost_private.add_member(uuid, uuid, text) to authenticated, service_role;
+
+create or replace function milepost.add_member(tenant_id uuid, user_id uuid, role text default 'viewer')
+returns jsonb language plpgsql volatile set search_path = ''
+as $$
+begin
+  return milepost_private.add_member(tenant_id, user_id, role);
+end;
+$$;
+comment on function milepost.add_member(uuid, uuid, text) is 'Makes a user a member of a tenant, or changes the role. For admins.';
 revoke execute on function milepost.add_member(uuid, uuid, text) from public, anon, authenticated;
-grant execute on function milepost.add_member(uuid, uuid, text) to service_role;
+grant execute on function milepost.add_member(uuid, uuid, text) to authenticated, service_role;
+
+create or replace function milepost_private.remove_member(tenant_id uuid, user_id uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer                -- nobody but the service may write members; check_admin decides
+set search_path = ''
+as $$
+begin
+  perform milepost_private.check_admin(tenant_id);
+  delete from milepost.members m where m.tenant_id = remove_member.tenant_id and m.user_id = remove_member.user_id;
+  -- GUARD: no such member
+  if not found then
+    perform milepost_private.refuse(404, 'member_not_found', format('Expected the id of a member; %s is none.', remove_member.user_id),
+      'List them with: select * from milepost.members');
+  end if;
+  return jsonb_build_object('tenant_id', tenant_id, 'user_id', user_id, 'removed', true);
+end;
+$$;
+comment on function milepost_private.remove_member(uuid, uuid) is
+'Ends a membership, for an admin of the tenant or the service. Refuses with 403 or 404.';
+revoke execute on function milepost_private.remove_member(uuid, uuid) from public, anon, authenticated;
+grant execute on function milepost_private.remove_member(uuid, uuid) to authenticated, service_role;
+
+create or replace function milepost.remove_member(tenant_id uuid, user_id uuid)
+returns jsonb language plpgsql volatile set search_path = ''
+as $$
+begin
+  return milepost_private.remove_member(tenant_id, user_id);
+end;
+$$;
+comment on function milepost.remove_member(uuid, uuid) is
+'Ends a membership, with effect on the next request; a Realtime channel that is joined stays so until its token is renewed. For admins.';
+revoke execute on function milepost.remove_member(uuid, uuid) from public, anon, authenticated;
+grant execute on function milepost.remove_member(uuid, uuid) to authenticated, service_role;
+
+create or replace function milepost.list_members(tenant_id uuid)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+  select coalesce(jsonb_agg(jsonb_build_object('user_id', m.user_id, 'role', m.role, 'created_at', milepost_private.iso(m.created_at))
+    order by m.created_at, m.user_id), '[]')
+  from milepost.members m where m.tenant_id = list_members.tenant_id);
+end;
+$$;
+comment on function milepost.list_members(uuid) is 'A tenant''s members and their roles, for its members.';
+revoke execute on function milepost.list_members(uuid) from public, anon, authenticated;
+grant execute on function milepost.list_members(uuid) to authenticated, service_role;
 
 -- ==== sql/schema/54_ping_job.sql
 
@@ -5413,7 +5696,7 @@ begin
       'Check the id, or list your jobs with GET /v1/jobs.');
   end if;
   -- GUARD: sees it, but may not control it
-  if not milepost_private.may_control(v_job.tenant_id, v_job.owner_id) then
+  if not milepost_private.may_control(v_job.tenant_id, v_job.owner_id, v_job.kind) then
     perform milepost_private.refuse(403, 'not_allowed',
       format('Expected an operator, an admin, an operator key or the owner of %s.', v_job.key),
       'Ask an admin of the tenant for the role operator, or use an operator key.');
@@ -5496,7 +5779,7 @@ declare
 begin
   select * into v_job from milepost.jobs j
   where j.job_id = set_priority.job_id and j.tenant_id = any (array(select milepost_private.my_tenants())) for no key update;
-  if v_job.job_id is null or not milepost_private.may_control(v_job.tenant_id, v_job.owner_id) then
+  if v_job.job_id is null or not milepost_private.may_control(v_job.tenant_id, v_job.owner_id, v_job.kind) then
     perform milepost_private.refuse(403, 'not_allowed', 'Expected an operator, an admin, an operator key or the owner of the job.',
       'Ask an admin of the tenant for the role operator, or use an operator key.');
   end if;
@@ -5548,6 +5831,7 @@ begin
     perform milepost_private.refuse(403, 'not_allowed', 'Expected a key of scope worker or operator; this one has scope ping.',
       'Use a key of the right scope.');
   end if;
+  perform milepost_private.count_request(v_key.tenant_id, v_key.key_id, v_key.requests_per_s, clock_timestamp());
   -- GUARD: no such function, or no such argument
   select format('select to_jsonb(milepost.%I(%s))', p.proname, string_agg(
            case when a.type = 'jsonb'::regtype then format('%I => $1 -> %L', a.name, a.name)
@@ -5569,7 +5853,7 @@ begin
 end;
 $$;
 comment on function milepost.call_with_key(text, text, jsonb) is
-'Calls a function of the schema milepost by name as the holder of a Milepost key, under row level security. Refuses with 401 and 403.';
+'Calls a function of the schema milepost by name as the holder of a Milepost key, under row level security. Refuses with 401, 403 and 429.';
 revoke execute on function milepost.call_with_key(text, text, jsonb) from public, anon, authenticated;
 grant execute on function milepost.call_with_key(text, text, jsonb) to service_role;
 

@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import wraps
 from ipaddress import ip_address
 from typing import Any, TypeVar
@@ -124,15 +125,28 @@ def keys() -> None:
     "--scope", required=True, type=click.Choice(["worker", "operator", "ping"]), help="What it may do."
 )
 @click.option("--name", help="What it is for.")
+@click.option("--days", type=click.FloatRange(min=0, min_open=True), help="Expires after so many days.")
+@click.option(
+    "--kind", "kinds", multiple=True, help="Only for jobs of this kind; may be given several times."
+)
 @_tenant
 @as_json
 @with_admin
-def create_key(admin: Admin, scope: str, name: str | None, tenant: str | None, json: bool) -> None:
+def create_key(
+    admin: Admin,
+    scope: str,
+    name: str | None,
+    days: float | None,
+    kinds: tuple[str, ...],
+    tenant: str | None,
+    json: bool,
+) -> None:
     """Create a key, shown this once.
 
     A worker key reports and claims, an operator key also controls, a ping key only pings.
     """
-    made = admin.create_key(_required(tenant), scope, name)
+    expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
+    made = admin.create_key(_required(tenant), scope, name, expires_at, kinds)
     if json:
         return print_json(made)
     _print_rows({"key": made["key"], "key id": made["key_id"]})
@@ -147,10 +161,17 @@ def list_keys(admin: Admin, tenant: str | None, json: bool) -> None:
     found = admin.list_keys(_required(tenant))
     if json:
         return print_json(found)
-    rows = output.table("key id", "begins with", "scope", "name", "last used", "revoked")
+    rows = output.table("key id", "begins with", "scope", "kinds", "name", "last used", "expires", "revoked")
     for key in found:
         cells = [
-            key.get(field) for field in ("key_id", "prefix", "scope", "name", "last_used_at", "revoked_at")
+            key["key_id"],
+            key["prefix"],
+            key["scope"],
+            ", ".join(key["kinds"] or ["all"]),
+            key["name"],
+            key["last_used_at"],
+            key["expires_at"],
+            key["revoked_at"],
         ]
         rows.add_row(*(escape(str(cell or "")) for cell in cells))
     output.console().print(rows)
@@ -170,7 +191,7 @@ def revoke_key(admin: Admin, key_id: str, json: bool) -> None:
 
 @click.group()
 def members() -> None:
-    """Add users to a tenant."""
+    """Add, list and remove a tenant's users."""
 
 
 @members.command("add")
@@ -190,3 +211,31 @@ def add_member(admin: Admin, tenant: str | None, user: str, role: str, json: boo
     if json:
         return print_json(answer)
     output.console().print(f"{escape(user)} is {role} of {escape(_required(tenant))}.")
+
+
+@members.command("list")
+@_tenant
+@as_json
+@with_admin
+def list_members(admin: Admin, tenant: str | None, json: bool) -> None:
+    """List a tenant's users and their roles."""
+    found = admin.list_members(_required(tenant))
+    if json:
+        return print_json(found)
+    rows = output.table("user", "role", "since")
+    for member in found:
+        rows.add_row(*(escape(str(member[field])) for field in ("user_id", "role", "created_at")))
+    output.console().print(rows)
+
+
+@members.command("remove")
+@_tenant
+@click.option("--user", required=True, help="The user's id in Supabase Auth.")
+@as_json
+@with_admin
+def remove_member(admin: Admin, tenant: str | None, user: str, json: bool) -> None:
+    """Remove a user from a tenant, with effect on the next request."""
+    answer = admin.remove_member(_required(tenant), user)
+    if json:
+        return print_json(answer)
+    output.console().print(f"{escape(user)} is no member of {escape(_required(tenant))} any more.")

@@ -41,7 +41,7 @@ revoke execute on function milepost_private.my_tenants() from public, anon, auth
 grant execute on function milepost_private.my_tenants() to authenticated, service_role;
 
 -- may_control: may the caller pause, resume, cancel, retry this job?
-create or replace function milepost_private.may_control(tenant_id uuid, owner_id uuid)
+create or replace function milepost_private.may_control(tenant_id uuid, owner_id uuid, kind text)
 returns boolean
 language plpgsql
 stable
@@ -56,13 +56,14 @@ begin
   ) or exists (
     select from milepost_private.key_by_hash(nullif(current_setting('milepost.key_hash', true), '')) k
     where k.tenant_id = may_control.tenant_id and k.scope = 'operator'
+      and (k.kinds is null or may_control.kind = any (k.kinds))
   );
 end;
 $$;
-comment on function milepost_private.may_control(uuid, uuid) is
-'Whether the caller may control a job of this tenant and owner: operators, admins, operator keys, and members who own it.';
-revoke execute on function milepost_private.may_control(uuid, uuid) from public, anon, authenticated;
-grant execute on function milepost_private.may_control(uuid, uuid) to authenticated, service_role;
+comment on function milepost_private.may_control(uuid, uuid, text) is
+'Whether the caller may control a job of this tenant, owner and kind: operators, admins, operator keys, and members who own it.';
+revoke execute on function milepost_private.may_control(uuid, uuid, text) from public, anon, authenticated;
+grant execute on function milepost_private.may_control(uuid, uuid, text) to authenticated, service_role;
 
 -- actor: the caller's name in events: user:<id>, key:<id> or system.
 create or replace function milepost_private.actor()
@@ -87,7 +88,7 @@ grant execute on function milepost_private.actor() to authenticated, service_rol
 
 do $$ begin
   if to_regtype('milepost_private.caller') is null then
-    create type milepost_private.caller as (tenant_id uuid, user_id uuid, key_id uuid, scope text, actor text);
+    create type milepost_private.caller as (tenant_id uuid, user_id uuid, key_id uuid, scope text, kinds text[], actor text);
   end if;
 end $$;
 comment on type milepost_private.caller is 'Who calls a service function: the tenant it acts in, and what it may do there.';
@@ -104,6 +105,7 @@ declare
   v_tenant  uuid;
   v_role    text;
   v_tenants int;
+  v_now     timestamptz := coalesce((caller ->> 'received_at')::timestamptz, clock_timestamp());
 begin
   if caller ? 'key_hash' then
     v_key := milepost_private.key_by_hash(caller ->> 'key_hash');
@@ -119,12 +121,13 @@ begin
         format('Expected a key of scope %s; this one has scope %s.', array_to_string(scopes, ' or '), v_key.scope),
         'Use a key of the right scope.');
     end if;
+    perform milepost_private.count_request(v_key.tenant_id, v_key.key_id, v_key.requests_per_s, v_now);
     if v_key.last_used_at is null or v_key.last_used_at < now() - interval '1 minute' then
       update milepost_private.keys k set last_used_at = now()
       where k.key_id = (select l.key_id from milepost_private.keys l
                         where l.key_id = v_key.key_id for update skip locked);
     end if;
-    return row(v_key.tenant_id, null, v_key.key_id, v_key.scope, 'key:' || v_key.key_id)::milepost_private.caller;
+    return row(v_key.tenant_id, null, v_key.key_id, v_key.scope, v_key.kinds, 'key:' || v_key.key_id)::milepost_private.caller;
   end if;
 
   if caller ? 'user_id' then
@@ -142,19 +145,20 @@ begin
       perform milepost_private.refuse(403, 'not_allowed',
         'Expected a member with the role operator or admin.', 'Ask an admin of the tenant to change your role.');
     end if;
-    return row(v_tenant, (caller ->> 'user_id')::uuid, null, 'operator', 'user:' || (caller ->> 'user_id'))::milepost_private.caller;
+    perform milepost_private.count_request(v_tenant, null, null, v_now);
+    return row(v_tenant, (caller ->> 'user_id')::uuid, null, 'operator', null, 'user:' || (caller ->> 'user_id'))::milepost_private.caller;
   end if;
 
   -- The service itself, with nobody behind it.
   if caller ? 'tenant_id' then
-    return row((caller ->> 'tenant_id')::uuid, null, null, 'operator', 'system')::milepost_private.caller;
+    return row((caller ->> 'tenant_id')::uuid, null, null, 'operator', null, 'system')::milepost_private.caller;
   end if;
   perform milepost_private.refuse(401, 'key_required', 'Expected a Milepost key or a user; found neither.',
     'Send Authorization: Bearer mp_...');
 end;
 $$;
 comment on function milepost_private.resolve_caller(jsonb, text[]) is
-'Checks {"key_hash"}, {"user_id", "tenant_id"} or {"tenant_id"} and returns who it is. Refuses with 401, 403 or 422.';
+'Checks {"key_hash"}, {"user_id", "tenant_id"} or {"tenant_id"} and returns who it is. Refuses with 401, 403, 422 or 429.';
 revoke execute on function milepost_private.resolve_caller(jsonb, text[]) from public, anon, authenticated;
 grant execute on function milepost_private.resolve_caller(jsonb, text[]) to service_role;
 

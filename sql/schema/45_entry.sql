@@ -47,7 +47,7 @@ comment on type milepost_private.entry is
 -- parse_checkpoints: a request's checkpoints, each with its job, attempt and seq found, and the reason if it is refused.
 -- Call it with the jobs' rows locked: an entry without seq takes its lane's next one.
 
-create or replace function milepost_private.parse_checkpoints(tenant_id uuid, checkpoints jsonb)
+create or replace function milepost_private.parse_checkpoints(caller milepost_private.caller, checkpoints jsonb)
 returns milepost_private.entry[]
 language plpgsql
 stable
@@ -64,9 +64,9 @@ begin
       items_canceled bigint, bytes_processed bigint, batch jsonb, stage jsonb, items jsonb, cursor jsonb,
       rate_limited_until timestamptz, processing_deadline_ms bigint, metadata jsonb, kind text, name text, unit text)
   ), jobs as (
-    select d.job, f.job_id, f.attempt
+    select d.job, f.job_id, f.attempt, f.kind
     from (select distinct s.job from said s) d
-    cross join lateral milepost_private.job_by_ref(parse_checkpoints.tenant_id, d.job) f
+    cross join lateral milepost_private.job_by_ref(caller.tenant_id, d.job) f
   ), numbered as (
     select s.*, max(s.seq) over (partition by s.job, s.lane) as last_seq,
            row_number() over (partition by s.job, s.lane, s.attempt, s.seq order by s.n) as nth
@@ -77,7 +77,8 @@ begin
       -- Without seq, nth counts the lane's entries without one.
       coalesce(s.seq, least(greatest(l.seq, s.last_seq, -1)::numeric + s.nth, 9223372036854775806)::bigint),
       s.seq is not null and (s.nth > 1 or coalesce(l.seen @> s.seq, false)),
-      case when j.job_id is null then case when s.attempt > 1 then 'unknown_attempt' else 'job_not_found' end
+      case when coalesce(j.kind, s.kind, 'default') <> all (caller.kinds) or s.kind <> all (caller.kinds) then 'not_allowed'
+           when j.job_id is null then case when s.attempt > 1 then 'unknown_attempt' else 'job_not_found' end
            when s.attempt < j.attempt then 'stale_attempt'
            when s.attempt > j.attempt then 'unknown_attempt' end,
       j.attempt, s.at, s.state, s.reason,
@@ -93,7 +94,7 @@ begin
   left join milepost.lanes l on l.job_id = j.job_id and l.worker = s.lane);
 end;
 $$;
-comment on function milepost_private.parse_checkpoints(uuid, jsonb) is
+comment on function milepost_private.parse_checkpoints(milepost_private.caller, jsonb) is
 'A request''s checkpoints as entries in their order; n counts from 1.';
-revoke execute on function milepost_private.parse_checkpoints(uuid, jsonb) from public, anon, authenticated;
-grant execute on function milepost_private.parse_checkpoints(uuid, jsonb) to service_role;
+revoke execute on function milepost_private.parse_checkpoints(milepost_private.caller, jsonb) from public, anon, authenticated;
+grant execute on function milepost_private.parse_checkpoints(milepost_private.caller, jsonb) to service_role;

@@ -18,7 +18,7 @@ begin
            -- An attempt that ended while this request was recorded is over, too.
            bool_and(e.refusal is not distinct from 'stale_attempt' or e.attempt < j.attempt) as is_stale
     from unnest(entries) e join milepost.jobs j on j.job_id = e.job_id
-    where e.refusal is distinct from 'unknown_attempt'
+    where coalesce(e.refusal, '') not in ('unknown_attempt', 'not_allowed')
     group by e.job_id
   )
   select jsonb_build_object(
@@ -38,7 +38,10 @@ begin
       join milepost.jobs j on j.job_id = h.job_id
       left join milepost_private.pulses p on p.job_id = j.job_id
       left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
-      cross join (values (1000)) c (interval_ms)
+      join milepost.tenants t on t.tenant_id = j.tenant_id
+      left join milepost_private.tenant_loads o on o.tenant_id = j.tenant_id
+      -- If each job at work sent each checkpoint by itself, they would together take half of what the tenant may send.
+      cross join lateral (select greatest(1000, 2000.0 * o.jobs_at_work / t.requests_per_s)) c (interval_ms)
       cross join lateral milepost_private.figures(j, p, k, checkpoints_answer.at) f), '[]'),
     'errors', coalesce((
       select jsonb_agg(jsonb_build_object(
@@ -46,10 +49,12 @@ begin
         'code', e.refusal,
         'message', case e.refusal
           when 'stale_attempt' then format('Expected attempt %s of job %s; this is from attempt %s, which is over.', e.current_attempt, e.job, e.attempt)
+          when 'not_allowed' then format('Expected a job of a kind that the key is for; %s is none.', e.job)
           when 'unknown_attempt' then format('Expected attempt %s of job %s; found attempt %s, which has not begun.', coalesce(e.current_attempt, 1), e.job, e.attempt)
           else format('Expected a job with this id; %s is not one.', e.job) end,
         'hint', case e.refusal
           when 'stale_attempt' then 'Stop: another worker may have taken over from the last cursor.'
+          when 'not_allowed' then 'Use a key for this kind, or one without kinds.'
           when 'unknown_attempt' then 'Use the attempt that create, claim or the last answer gave, or leave it out.'
           else 'Check the id, or use a key of your own to create a job.' end
       ) order by e.n)

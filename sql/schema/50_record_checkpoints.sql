@@ -7,6 +7,7 @@ returns jsonb
 language plpgsql
 volatile
 set search_path = ''
+set lock_timeout = '5s'                     -- a job whose row is held for longer is answered 503, and sent again
 set plan_cache_mode = 'force_generic_plan'  -- planning these statements anew takes longer than running them
 as $$
 declare
@@ -40,6 +41,7 @@ begin
       select distinct on (t.e ->> 'job') t.e
       from jsonb_array_elements($1 -> 'checkpoints') with ordinality as t (e, n)
       where t.e ->> 'job' = any (v_missing) and coalesce((t.e ->> 'attempt')::bigint, 1) = 1
+        and (v_caller.kinds is null or coalesce(t.e ->> 'kind', 'default') = any (v_caller.kinds))
       order by t.e ->> 'job', t.n
     ) c;
   end if;
@@ -56,7 +58,7 @@ begin
   v_now := coalesce(($1 ->> 'received_at')::timestamptz, clock_timestamp());
 
   -- ENTRIES: each with its job, attempt and seq, or the reason why it is refused.
-  v_all := milepost_private.parse_checkpoints(v_caller.tenant_id, $1 -> 'checkpoints');
+  v_all := milepost_private.parse_checkpoints(v_caller, $1 -> 'checkpoints');
   if exists (select from unnest(v_all) e where e.refusal is not null) then
     select array_agg(e) into v_entries from unnest(v_all) e where e.refusal is null;
   else

@@ -13,6 +13,7 @@ begin
   select j.* into v_job from milepost.jobs j
   where j.tenant_id = v_caller.tenant_id and j.state in ('pending', 'retrying')
     and (kinds is null or j.kind = any (kinds))
+    and (v_caller.kinds is null or j.kind = any (v_caller.kinds))
     and (j.run_after is null or j.run_after <= v_now)
   order by j.priority desc, j.created_at
   limit 1 for no key update skip locked;

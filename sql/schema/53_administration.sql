@@ -1,4 +1,5 @@
--- Tenants, keys and members: made by the service role (the command line), until a tenant's admins do it themselves.
+-- Tenants are made by the service role (the command line). Keys and members are managed by it and by the tenant's admins; a
+-- Milepost key manages neither.
 create or replace function milepost.create_tenant(name text)
 returns jsonb
 language sql
@@ -12,10 +13,58 @@ comment on function milepost.create_tenant(text) is 'Creates a tenant: {"tenant_
 revoke execute on function milepost.create_tenant(text) from public, anon, authenticated;
 grant execute on function milepost.create_tenant(text) to service_role;
 
-create or replace function milepost.create_key(tenant_id uuid, scope text, name text default null)
+-- check_admin: whether the caller may manage this tenant's keys and members.
+create or replace function milepost_private.check_admin(tenant_id uuid)
+returns void
+language plpgsql
+stable
+security definer                -- the caller may not read others' memberships
+set search_path = ''
+as $$
+begin
+  -- Users, and keys that entered by call_with_key, come under the role authenticated; all else is the service.
+  if (select auth.role()) is distinct from 'authenticated' then
+    return;
+  end if;
+  -- GUARD: no admin there; a tenant that does not exist is not told apart
+  if not exists (select from milepost.members m
+                 where m.tenant_id = check_admin.tenant_id and m.user_id = (select auth.uid()) and m.role = 'admin') then
+    perform milepost_private.refuse(403, 'not_allowed', 'Expected a signed-in admin of the tenant.',
+      'Ask an admin of the tenant for the role admin; keys manage neither keys nor members.');
+  end if;
+end;
+$$;
+comment on function milepost_private.check_admin(uuid) is
+'Refuses a user who is no admin of the tenant with 403; the service passes.';
+revoke execute on function milepost_private.check_admin(uuid) from public, anon, authenticated;
+grant execute on function milepost_private.check_admin(uuid) to authenticated, service_role;
+
+-- check_tenant: refuses an id that is no tenant's; for the service, since admins have one.
+create or replace function milepost_private.check_tenant(tenant_id uuid)
+returns void
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  if not exists (select from milepost.tenants t where t.tenant_id = check_tenant.tenant_id) then
+    perform milepost_private.refuse(404, 'tenant_not_found', format('Expected the id of a tenant; %s is none.', check_tenant.tenant_id),
+      'Create one with: milepost tenants create NAME');
+  end if;
+end;
+$$;
+comment on function milepost_private.check_tenant(uuid) is 'Refuses with 404 what is no tenant.';
+revoke execute on function milepost_private.check_tenant(uuid) from public, anon, authenticated;
+grant execute on function milepost_private.check_tenant(uuid) to service_role;
+
+-- KEYS
+create or replace function milepost_private.create_key(
+  tenant_id uuid, scope text, name text, expires_at timestamptz, kinds text[]
+)
 returns jsonb
 language plpgsql
 volatile
+security definer                -- nobody but the service may write keys; check_admin decides
 set search_path = ''
 as $$
 declare
@@ -23,78 +72,200 @@ declare
   v_key    text := 'mp_' || replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', '');
   v_key_id uuid;
 begin
+  perform milepost_private.check_admin(tenant_id);
+  perform milepost_private.check_tenant(tenant_id);
   -- GUARD: values that a constraint would refuse less clearly
-  if scope not in ('worker', 'operator', 'ping') then
+  if scope is null or scope not in ('worker', 'operator', 'ping') then
     perform milepost_private.refuse(422, 'invalid_value', format('Expected scope worker, operator or ping; found %s.', scope));
   end if;
-  if not exists (select from milepost.tenants t where t.tenant_id = create_key.tenant_id) then
-    perform milepost_private.refuse(404, 'tenant_not_found', format('Expected the id of a tenant; %s is none.', create_key.tenant_id),
-      'Create one with: milepost tenants create NAME');
+  if expires_at <= now() then
+    perform milepost_private.refuse(422, 'invalid_value', format('Expected in expires_at a time to come; found %s.', milepost_private.iso(expires_at)));
   end if;
-  insert into milepost_private.keys (tenant_id, scope, name, prefix, key_hash)
+  if cardinality(kinds) = 0 then
+    perform milepost_private.refuse(422, 'invalid_value', 'Expected in kinds at least one kind; found none.', 'Leave it out for all kinds.');
+  end if;
+  insert into milepost_private.keys (tenant_id, scope, name, prefix, key_hash, expires_at, kinds)
   values (create_key.tenant_id, create_key.scope, create_key.name, left(v_key, 11),
-          encode(sha256(convert_to(v_key, 'utf8')), 'hex'))
+          encode(sha256(convert_to(v_key, 'utf8')), 'hex'), create_key.expires_at, create_key.kinds)
   returning key_id into v_key_id;
-  return jsonb_build_object('key', v_key, 'key_id', v_key_id, 'tenant_id', tenant_id, 'scope', scope, 'name', name, 'prefix', left(v_key, 11));
+  return jsonb_build_object('key', v_key, 'key_id', v_key_id, 'tenant_id', tenant_id, 'scope', scope, 'name', name,
+    'prefix', left(v_key, 11), 'expires_at', milepost_private.iso(expires_at), 'kinds', kinds);
 end;
 $$;
-comment on function milepost.create_key(uuid, text, text) is 'Creates a Milepost key and returns it, once: {"key", "key_id", ...}.';
-revoke execute on function milepost.create_key(uuid, text, text) from public, anon, authenticated;
-grant execute on function milepost.create_key(uuid, text, text) to service_role;
+comment on function milepost_private.create_key(uuid, text, text, timestamptz, text[]) is
+'Creates a key for an admin of the tenant or the service. Refuses with 403, 404 or 422.';
+revoke execute on function milepost_private.create_key(uuid, text, text, timestamptz, text[]) from public, anon, authenticated;
+grant execute on function milepost_private.create_key(uuid, text, text, timestamptz, text[]) to authenticated, service_role;
 
-create or replace function milepost.list_keys(tenant_id uuid)
-returns jsonb
-language sql
-stable
-set search_path = ''
+create or replace function milepost.create_key(
+  tenant_id uuid, scope text, name text default null, expires_at timestamptz default null, kinds text[] default null
+)
+returns jsonb language plpgsql volatile set search_path = ''
 as $$
-  select coalesce(jsonb_agg(jsonb_build_object('key_id', k.key_id, 'scope', k.scope, 'name', k.name, 'prefix', k.prefix,
-    'created_at', milepost_private.iso(k.created_at), 'expires_at', milepost_private.iso(k.expires_at),
-    'revoked_at', milepost_private.iso(k.revoked_at), 'last_used_at', milepost_private.iso(k.last_used_at)) order by k.created_at), '[]')
-  from milepost_private.keys k where k.tenant_id = list_keys.tenant_id;
+begin
+  return milepost_private.create_key(tenant_id, scope, name, expires_at, kinds);
+end;
 $$;
-comment on function milepost.list_keys(uuid) is 'A tenant''s keys, without the keys themselves.';
-revoke execute on function milepost.list_keys(uuid) from public, anon, authenticated;
-grant execute on function milepost.list_keys(uuid) to service_role;
+comment on function milepost.create_key(uuid, text, text, timestamptz, text[]) is
+'Creates a Milepost key and returns it, once: {"key", "key_id", ...}. For admins. kinds: what it may touch, null for all.';
+revoke execute on function milepost.create_key(uuid, text, text, timestamptz, text[]) from public, anon, authenticated;
+grant execute on function milepost.create_key(uuid, text, text, timestamptz, text[]) to authenticated, service_role;
 
-create or replace function milepost.revoke_key(key_id uuid)
+create or replace function milepost_private.list_keys(tenant_id uuid)
 returns jsonb
 language plpgsql
-volatile
+stable
+security definer                -- nobody but the service may read keys; check_admin decides
 set search_path = ''
 as $$
 begin
-  update milepost_private.keys k set revoked_at = coalesce(k.revoked_at, now()) where k.key_id = revoke_key.key_id;
-  if not found then
+  perform milepost_private.check_admin(tenant_id);
+  return (
+  select coalesce(jsonb_agg(jsonb_build_object('key_id', k.key_id, 'scope', k.scope, 'name', k.name, 'prefix', k.prefix,
+    'created_at', milepost_private.iso(k.created_at), 'expires_at', milepost_private.iso(k.expires_at), 'kinds', k.kinds,
+    'revoked_at', milepost_private.iso(k.revoked_at), 'last_used_at', milepost_private.iso(k.last_used_at)) order by k.created_at), '[]')
+  from milepost_private.keys k where k.tenant_id = list_keys.tenant_id);
+end;
+$$;
+comment on function milepost_private.list_keys(uuid) is 'A tenant''s keys, for an admin of it or the service. Refuses with 403.';
+revoke execute on function milepost_private.list_keys(uuid) from public, anon, authenticated;
+grant execute on function milepost_private.list_keys(uuid) to authenticated, service_role;
+
+create or replace function milepost.list_keys(tenant_id uuid)
+returns jsonb language plpgsql stable set search_path = ''
+as $$
+begin
+  return milepost_private.list_keys(tenant_id);
+end;
+$$;
+comment on function milepost.list_keys(uuid) is 'A tenant''s keys, without the keys themselves. For admins.';
+revoke execute on function milepost.list_keys(uuid) from public, anon, authenticated;
+grant execute on function milepost.list_keys(uuid) to authenticated, service_role;
+
+create or replace function milepost_private.revoke_key(key_id uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer                -- nobody but the service may write keys; check_admin decides
+set search_path = ''
+as $$
+declare
+  v_tenant uuid;
+begin
+  select k.tenant_id into v_tenant from milepost_private.keys k where k.key_id = revoke_key.key_id;
+  -- First: to who is no admin, a key that is absent and another tenant's look the same.
+  perform milepost_private.check_admin(v_tenant);
+  -- GUARD: no such key
+  if v_tenant is null then
     perform milepost_private.refuse(404, 'key_not_found', format('Expected the id of a key; %s is none.', revoke_key.key_id),
       'List them with: milepost keys list');
   end if;
+  update milepost_private.keys k set revoked_at = coalesce(k.revoked_at, now()) where k.key_id = revoke_key.key_id;
   return jsonb_build_object('key_id', revoke_key.key_id, 'revoked', true);
 end;
 $$;
-comment on function milepost.revoke_key(uuid) is 'Revokes a key, with effect on the next request.';
-revoke execute on function milepost.revoke_key(uuid) from public, anon, authenticated;
-grant execute on function milepost.revoke_key(uuid) to service_role;
+comment on function milepost_private.revoke_key(uuid) is 'Revokes a key for an admin of its tenant or the service. Refuses with 403 or 404.';
+revoke execute on function milepost_private.revoke_key(uuid) from public, anon, authenticated;
+grant execute on function milepost_private.revoke_key(uuid) to authenticated, service_role;
 
-create or replace function milepost.add_member(tenant_id uuid, user_id uuid, role text default 'viewer')
+create or replace function milepost.revoke_key(key_id uuid)
+returns jsonb language plpgsql volatile set search_path = ''
+as $$
+begin
+  return milepost_private.revoke_key(key_id);
+end;
+$$;
+comment on function milepost.revoke_key(uuid) is 'Revokes a key, with effect on the next request. For admins.';
+revoke execute on function milepost.revoke_key(uuid) from public, anon, authenticated;
+grant execute on function milepost.revoke_key(uuid) to authenticated, service_role;
+
+-- MEMBERS
+create or replace function milepost_private.add_member(tenant_id uuid, user_id uuid, role text)
 returns jsonb
 language plpgsql
 volatile
+security definer                -- nobody but the service may write members; check_admin decides
 set search_path = ''
 as $$
 begin
-  if role not in ('viewer', 'operator', 'admin') then
-    perform milepost_private.refuse(422, 'invalid_value', format('Expected role viewer, operator or admin; found %s.', role));
+  perform milepost_private.check_admin(tenant_id);
+  perform milepost_private.check_tenant(tenant_id);
+  -- GUARD: values that a constraint would refuse less clearly
+  if user_id is null then
+    perform milepost_private.refuse(422, 'invalid_value', 'Expected the id of a user; found null.');
   end if;
-  if not exists (select from milepost.tenants t where t.tenant_id = add_member.tenant_id) then
-    perform milepost_private.refuse(404, 'tenant_not_found', format('Expected the id of a tenant; %s is none.', add_member.tenant_id),
-      'Create one with: milepost tenants create NAME');
+  if role is null or role not in ('viewer', 'operator', 'admin') then
+    perform milepost_private.refuse(422, 'invalid_value', format('Expected role viewer, operator or admin; found %s.', role));
   end if;
   insert into milepost.members as m (tenant_id, user_id, role) values (add_member.tenant_id, add_member.user_id, add_member.role)
   on conflict on constraint members_pkey do update set role = excluded.role;
   return jsonb_build_object('tenant_id', tenant_id, 'user_id', user_id, 'role', role);
 end;
 $$;
-comment on function milepost.add_member(uuid, uuid, text) is 'Makes a user a member of a tenant, or changes the role.';
+comment on function milepost_private.add_member(uuid, uuid, text) is
+'Makes a user a member, for an admin of the tenant or the service. Refuses with 403, 404 or 422.';
+revoke execute on function milepost_private.add_member(uuid, uuid, text) from public, anon, authenticated;
+grant execute on function milepost_private.add_member(uuid, uuid, text) to authenticated, service_role;
+
+create or replace function milepost.add_member(tenant_id uuid, user_id uuid, role text default 'viewer')
+returns jsonb language plpgsql volatile set search_path = ''
+as $$
+begin
+  return milepost_private.add_member(tenant_id, user_id, role);
+end;
+$$;
+comment on function milepost.add_member(uuid, uuid, text) is 'Makes a user a member of a tenant, or changes the role. For admins.';
 revoke execute on function milepost.add_member(uuid, uuid, text) from public, anon, authenticated;
-grant execute on function milepost.add_member(uuid, uuid, text) to service_role;
+grant execute on function milepost.add_member(uuid, uuid, text) to authenticated, service_role;
+
+create or replace function milepost_private.remove_member(tenant_id uuid, user_id uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer                -- nobody but the service may write members; check_admin decides
+set search_path = ''
+as $$
+begin
+  perform milepost_private.check_admin(tenant_id);
+  delete from milepost.members m where m.tenant_id = remove_member.tenant_id and m.user_id = remove_member.user_id;
+  -- GUARD: no such member
+  if not found then
+    perform milepost_private.refuse(404, 'member_not_found', format('Expected the id of a member; %s is none.', remove_member.user_id),
+      'List them with: select * from milepost.members');
+  end if;
+  return jsonb_build_object('tenant_id', tenant_id, 'user_id', user_id, 'removed', true);
+end;
+$$;
+comment on function milepost_private.remove_member(uuid, uuid) is
+'Ends a membership, for an admin of the tenant or the service. Refuses with 403 or 404.';
+revoke execute on function milepost_private.remove_member(uuid, uuid) from public, anon, authenticated;
+grant execute on function milepost_private.remove_member(uuid, uuid) to authenticated, service_role;
+
+create or replace function milepost.remove_member(tenant_id uuid, user_id uuid)
+returns jsonb language plpgsql volatile set search_path = ''
+as $$
+begin
+  return milepost_private.remove_member(tenant_id, user_id);
+end;
+$$;
+comment on function milepost.remove_member(uuid, uuid) is
+'Ends a membership, with effect on the next request; a Realtime channel that is joined stays so until its token is renewed. For admins.';
+revoke execute on function milepost.remove_member(uuid, uuid) from public, anon, authenticated;
+grant execute on function milepost.remove_member(uuid, uuid) to authenticated, service_role;
+
+create or replace function milepost.list_members(tenant_id uuid)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+  select coalesce(jsonb_agg(jsonb_build_object('user_id', m.user_id, 'role', m.role, 'created_at', milepost_private.iso(m.created_at))
+    order by m.created_at, m.user_id), '[]')
+  from milepost.members m where m.tenant_id = list_members.tenant_id);
+end;
+$$;
+comment on function milepost.list_members(uuid) is 'A tenant''s members and their roles, for its members.';
+revoke execute on function milepost.list_members(uuid) from public, anon, authenticated;
+grant execute on function milepost.list_members(uuid) to authenticated, service_role;

@@ -16,7 +16,7 @@ begin
       'Check the id, or list your jobs with GET /v1/jobs.');
   end if;
   -- GUARD: sees it, but may not control it
-  if not milepost_private.may_control(v_job.tenant_id, v_job.owner_id) then
+  if not milepost_private.may_control(v_job.tenant_id, v_job.owner_id, v_job.kind) then
     perform milepost_private.refuse(403, 'not_allowed',
       format('Expected an operator, an admin, an operator key or the owner of %s.', v_job.key),
       'Ask an admin of the tenant for the role operator, or use an operator key.');
@@ -99,7 +99,7 @@ declare
 begin
   select * into v_job from milepost.jobs j
   where j.job_id = set_priority.job_id and j.tenant_id = any (array(select milepost_private.my_tenants())) for no key update;
-  if v_job.job_id is null or not milepost_private.may_control(v_job.tenant_id, v_job.owner_id) then
+  if v_job.job_id is null or not milepost_private.may_control(v_job.tenant_id, v_job.owner_id, v_job.kind) then
     perform milepost_private.refuse(403, 'not_allowed', 'Expected an operator, an admin, an operator key or the owner of the job.',
       'Ask an admin of the tenant for the role operator, or use an operator key.');
   end if;

@@ -21,6 +21,7 @@ begin
     perform milepost_private.refuse(403, 'not_allowed', 'Expected a key of scope worker or operator; this one has scope ping.',
       'Use a key of the right scope.');
   end if;
+  perform milepost_private.count_request(v_key.tenant_id, v_key.key_id, v_key.requests_per_s, clock_timestamp());
   -- GUARD: no such function, or no such argument
   select format('select to_jsonb(milepost.%I(%s))', p.proname, string_agg(
            case when a.type = 'jsonb'::regtype then format('%I => $1 -> %L', a.name, a.name)
@@ -42,6 +43,6 @@ begin
 end;
 $$;
 comment on function milepost.call_with_key(text, text, jsonb) is
-'Calls a function of the schema milepost by name as the holder of a Milepost key, under row level security. Refuses with 401 and 403.';
+'Calls a function of the schema milepost by name as the holder of a Milepost key, under row level security. Refuses with 401, 403 and 429.';
 revoke execute on function milepost.call_with_key(text, text, jsonb) from public, anon, authenticated;
 grant execute on function milepost.call_with_key(text, text, jsonb) to service_role;

@@ -58,29 +58,34 @@ def test_a_key_is_made_listed_and_revoked(
     assert jobs(stack, made["key"]).status_code == 401
 
 
-def test_a_member_is_added(
+def test_a_key_may_end_by_itself_and_be_for_some_kinds_only(
     milepost: Milepost, stack: RunningStack, tenant: Tenant, settings: dict[str, str]
 ) -> None:
-    stranger = tenant.stranger
-    assert (
-        milepost(
-            "members",
-            "add",
-            "--tenant",
-            tenant.tenant_id,
-            "--user",
-            stranger.user_id,
-            "--role",
-            "viewer",
-            **settings,
-        ).returncode
-        == 0
+    settings["MILEPOST_TENANT"] = tenant.tenant_id
+    options = ["--days", "90", "--kind", "csv", "--kind", "video"]
+    made = json.loads(milepost("keys", "create", "--scope", "worker", *options, "--json", **settings).stdout)
+    assert made["kinds"] == ["csv", "video"]
+    (row,) = stack.sql(
+        "select expires_at > now() + interval '89 days' as is_far from milepost_private.keys where key_id = %s",
+        (made["key_id"],),
     )
-    roles = stack.sql(
-        "select role from milepost.members where tenant_id = %s and user_id = %s",
-        (tenant.tenant_id, stranger.user_id),
-    )
-    assert roles == [{"role": "viewer"}]
+    assert row["is_far"]
+    listed = milepost("keys", "list", **settings).stdout
+    assert "csv, video" in " ".join(listed.split())
+
+
+def test_members_are_added_listed_and_removed(
+    milepost: Milepost, stack: RunningStack, tenant: Tenant, settings: dict[str, str]
+) -> None:
+    settings["MILEPOST_TENANT"] = tenant.tenant_id
+    user = tenant.stranger.user_id
+    assert milepost("members", "add", "--user", user, "--role", "viewer", **settings).returncode == 0
+    listed = json.loads(milepost("members", "list", "--json", **settings).stdout)
+    assert {member["user_id"]: member["role"] for member in listed}[user] == "viewer"
+    assert user in milepost("members", "list", **settings).stdout
+    assert milepost("members", "remove", "--user", user, **settings).returncode == 0
+    gone = milepost("members", "remove", "--user", user, **settings)
+    assert (gone.returncode, "Expected the id of a member" in gone.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,9 @@ class Refused(Exception):
 
     def __init__(self, error: psycopg.Error) -> None:
         body = json.loads(error.diag.message_primary or "{}")
-        self.status: int = json.loads(error.diag.message_detail or "{}")["status"]
+        detail = json.loads(error.diag.message_detail or "{}")
+        self.status: int = detail["status"]
+        self.headers: dict[str, str] = detail["headers"]
         self.code: str = body["code"]
         self.message: str = body["message"]
         self.hint: str | None = body["hint"]

@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 from scratch_database import Database, Key, Refused
 
 CONTROLS = ("pause_job", "resume_job", "cancel_job", "retry_job", "set_job_priority")
+ADMINISTRATION = ("create_key", "list_keys", "revoke_key", "add_member", "remove_member")
 
 
 @dataclass(frozen=True)
@@ -88,14 +89,17 @@ def relations(database: Database, schema: str) -> list[str]:
 
 
 def functions(database: Database, *, for_users: bool) -> dict[str, list[str]]:
-    """Names and needed arguments of the functions of milepost that users may, or may not, call."""
+    """Names and needed arguments of the functions of milepost that users may, or may not, call.
+
+    What only admins may call has tests of its own.
+    """
     rows = database.rows(
         "select p.proname, coalesce(p.proargnames[1:p.pronargs - p.pronargdefaults], '{}') as needed "
         "from pg_proc p where p.pronamespace = 'milepost'::regnamespace "
         "and has_function_privilege('authenticated', p.oid, 'execute') = %s",
         for_users,
     )
-    return {row["proname"]: row["needed"] for row in rows}
+    return {row["proname"]: row["needed"] for row in rows if row["proname"] not in ADMINISTRATION}
 
 
 def readable(answer: object) -> str:
@@ -186,18 +190,152 @@ OUTSIDERS = ("stranger", "nobody", "their worker key", "their operator key")
 INSIDERS = ("owner", "operator", "teammate", "our worker key", "our operator key")
 
 
-def arguments_for(needed: list[str], job: str) -> dict[str, object]:
-    known: dict[str, object] = {"job_id": job, "priority": 5}
+def arguments_for(needed: list[str], job: str, tenant: str) -> dict[str, object]:
+    known: dict[str, object] = {"job_id": job, "priority": 5, "tenant_id": tenant}
     assert set(needed) <= set(known), f"say in this test what to call {needed} with"
     return {name: known[name] for name in needed}
 
 
 def answer_of(world: World, who: str, name: str, needed: list[str], job: str) -> object:
     try:
-        answer = world.call(who, name, **arguments_for(needed, job))
+        answer = world.call(who, name, **arguments_for(needed, job, world.ours))
     except Refused as refused:
         return readable(refused.answer()).replace(job, "<job>")
     return readable(answer).replace(job, "<job>")
+
+
+def administer(world: World, who: str, name: str, tenant: str, key_id: str) -> object:
+    """What somebody hears who manages that tenant's keys and members."""
+    arguments: dict[str, dict[str, object]] = {
+        "create_key": {"tenant_id": tenant, "scope": "operator", "kinds": ["sesame"]},
+        "list_keys": {"tenant_id": tenant},
+        "revoke_key": {"key_id": key_id},
+        "add_member": {"tenant_id": tenant, "user_id": world.users["nobody"], "role": "admin"},
+        "remove_member": {"tenant_id": tenant, "user_id": world.users["teammate"]},
+    }
+    try:
+        return world.call(who, name, **arguments[name])
+    except Refused as refused:
+        return readable(refused.answer())
+
+
+@pytest.mark.parametrize("name", ADMINISTRATION)
+def test_only_admins_manage_keys_and_members_and_only_their_tenants(world: World, name: str) -> None:
+    key = world.database.key(world.ours, "worker")
+    for who in ("owner", *OUTSIDERS, *INSIDERS):
+        answer = administer(world, who, name, world.ours, key.key_id)
+        if who == "owner":
+            assert (
+                world.ours in readable(answer)
+                or "sesame" in readable(answer)
+                or key.key_id in readable(answer)
+            )
+            assert "key_hash" not in readable(answer)
+            continue
+        assert '"not_allowed"' in str(answer), who
+        # Neither a tenant nor a key of others is told from one that does not exist.
+        assert answer == administer(world, who, name, str(uuid.uuid4()), str(uuid.uuid4())), who
+    with pytest.raises(InsufficientPrivilege), world.database.acting("anon"):
+        world.database.rows(f"select milepost_private.{name}({NULLS[name]})")
+
+
+NULLS = {
+    "create_key": "null, null, null, null, null", "list_keys": "null", "revoke_key": "null",
+    "add_member": "null, null, null", "remove_member": "null, null",
+}  # fmt: skip
+
+
+def test_an_admin_makes_a_key_that_works_until_it_is_revoked(world: World) -> None:
+    database = world.database
+
+    def as_admin(function: str, **arguments: object) -> Any:
+        with database.acting("authenticated", world.users["owner"]):
+            return database.call(function, **arguments)
+
+    def listed() -> Any:
+        (key,) = [
+            key for key in as_admin("list_keys", tenant_id=world.ours) if key["key_id"] == made["key_id"]
+        ]
+        return key
+
+    with database.undone():
+        made = as_admin(
+            "create_key", tenant_id=world.ours, scope="worker", name="ci", expires_at="2999-01-01"
+        )
+        assert (listed()["prefix"], listed()["expires_at"]) == (made["key"][:11], "2999-01-01T00:00:00.000Z")
+        assert made["key"] not in readable(listed())
+        assert listed()["last_used_at"] is None
+        key = Key(made["key_id"], made["key"])
+        assert database.record(world.ours, {"job": "by ci"}, key=key)["errors"] == []
+        assert listed()["last_used_at"] is not None
+        as_admin("revoke_key", key_id=made["key_id"])
+        assert listed()["revoked_at"] is not None
+        with pytest.raises(Refused, match="invalid_key"):
+            database.record(world.ours, {"job": "by ci"}, key=key)
+
+
+def test_an_admin_adds_and_removes_members(world: World) -> None:
+    database = world.database
+    someone = str(uuid.uuid4())
+    with database.undone(), database.acting("authenticated", world.users["owner"]):
+        database.call("add_member", tenant_id=world.ours, user_id=someone, role="operator")
+        assert database.one("select role from milepost.members where user_id = %s", someone) == "operator"
+        database.call("remove_member", tenant_id=world.ours, user_id=someone)
+        assert database.rows("select from milepost.members where user_id = %s", someone) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"scope": "king"}, {"scope": None}, {"scope": "worker", "expires_at": "2000-01-01"},
+        {"scope": "worker", "kinds": []},
+    ],
+)  # fmt: skip
+def test_a_key_that_makes_no_sense_is_refused(world: World, wrong: dict[str, object]) -> None:
+    with pytest.raises(Refused) as refused:
+        world.database.call("create_key", tenant_id=world.ours, **wrong)
+    assert (refused.value.status, refused.value.code) == (422, "invalid_value")
+
+
+def test_a_key_for_one_kind_touches_no_other(world: World) -> None:
+    database = world.database
+    with database.undone():
+        made = database.call("create_key", tenant_id=world.ours, scope="operator", kinds=["csv"])
+        key = Key(made["key_id"], made["key"])
+        world.keys["csv key"] = key
+        caller = {"key_hash": key.key_hash}
+
+        def create(caller: dict[str, str], **job: object) -> Any:
+            with database.acting("service_role"):
+                return database.call("create_job", caller=caller, job=job)
+
+        def claim() -> Any:
+            with database.acting("service_role"):
+                return database.call("claim_job", caller=caller)
+
+        create({"tenant_id": world.ours}, job="a csv waits", kind="csv", start=False)
+        create({"tenant_id": world.ours}, job="a video waits", kind="video", start=False, priority=9)
+        answer = database.record(
+            world.ours,
+            {"job": "new csv", "kind": "csv", "items_completed": 1},
+            {"job": "new video", "kind": "video", "items_completed": 1},
+            {"job": "no kind", "items_completed": 1},
+            {"job": "sesame job", "items_completed": 9},
+            {"job": "new csv", "kind": "video", "items_completed": 2},
+            key=key,
+        )
+        assert [job["job"] for job in answer["results"]] == ["new csv"]
+        refusals = [(error["index"], error["code"]) for error in answer["errors"]]
+        assert refusals == [(index, "not_allowed") for index in (1, 2, 3, 4)]
+        assert database.rows("select key from milepost.jobs where key in ('new video', 'no kind')") == []
+        assert database.job(world.ours, "sesame job")["items_completed"] == 6
+        assert (claim()["job"], claim()) == ("a csv waits", None)
+        with pytest.raises(Refused, match="not_allowed"):
+            create(caller, job="another", kind="video")
+        assert create(caller, job="another", kind="csv")["created"]
+        assert "canceling" in readable(world.call("csv key", "cancel_job", job_id="new csv"))
+        with pytest.raises(Refused, match="not_allowed"):
+            world.call("csv key", "cancel_job", job_id="sesame job")
 
 
 @pytest.mark.parametrize("who", OUTSIDERS)
@@ -231,10 +369,12 @@ def test_every_function_that_reads_answers_members_and_keys(world: World, who: s
     for name, needed in functions(world.database, for_users=True).items():
         if name not in CONTROLS:
             for job in (world.job_id, "sesame job"):
-                answer = world.call(who, name, **arguments_for(needed, job))
+                answer = world.call(who, name, **arguments_for(needed, job, world.ours))
                 assert "rhubarb" not in readable(answer), name
                 if "job_id" in needed and name != "explain_job":
                     assert "sesame" in readable(answer), name
+                if "tenant_id" in needed:
+                    assert world.users["owner"] in readable(answer), name
 
 
 @pytest.mark.parametrize(
@@ -331,14 +471,14 @@ def test_a_key_opens_nothing_once_it_is_revoked_or_expired(world: World, spoil: 
         database.rows("update milepost_private.keys set expires_at = now() where key_id = %s", key.key_id)
     for name, needed in functions(database, for_users=True).items():
         with pytest.raises(Refused) as refused:
-            world.call("spoiled", name, **arguments_for(needed, "sesame job"))
+            world.call("spoiled", name, **arguments_for(needed, "sesame job", world.ours))
         assert (refused.value.status, refused.value.code) == (401, "invalid_key")
 
 
 def test_a_key_for_pings_reads_nothing(world: World) -> None:
     for name, needed in functions(world.database, for_users=True).items():
         with pytest.raises(Refused) as refused:
-            world.call("our ping key", name, **arguments_for(needed, "sesame job"))
+            world.call("our ping key", name, **arguments_for(needed, "sesame job", world.ours))
         assert (refused.value.status, refused.value.code) == (403, "not_allowed")
 
 

@@ -123,6 +123,18 @@ def test_a_revoked_key_is_401_at_the_next_request(api: httpx.Client, stack: Runn
     refused(api.get("/v1/jobs/a", headers=key(secret)), 401, "invalid_key")
 
 
+def test_too_many_requests_are_429_with_the_time_to_wait(api: httpx.Client, stack: RunningStack) -> None:
+    busy = stack.tenant()
+    stack.sql("update milepost.tenants set requests_per_s = 1 where tenant_id = %s", (busy.tenant_id,))
+    answers = []
+    while not answers or (answers[-1].status_code == 200 and len(answers) < 100):
+        answers.append(api.post("/v1/checkpoints", json={"job": "busy"}, headers=key(busy.worker_key)))
+    answer = answers[-1]
+    refused(answer, 429, "too_many_requests")
+    assert len(answers) > 10
+    assert 1 <= int(answer.headers["Retry-After"]) <= 10
+
+
 def test_a_job_is_created_once(api: httpx.Client, tenant: Tenant) -> None:
     new = {"job": name(), "kind": "csv", "items_total": 10, "stages": [{"name": "load"}], "priority": 3}
     first = api.post("/v1/jobs", json=new, headers=key(tenant.worker_key))
