@@ -658,8 +658,10 @@ def _refusal(error: ErrorDetails, loc: tuple[int | str, ...]) -> Refusal:
         return Refusal(code, f"{where}: expected {expected}, found {what}.", hint)
 
     if kind == "json_invalid":
+        # The whole body has no name.
+        expected = f"{where}: expected JSON" if loc else "Expected JSON"
         return Refusal(
-            "malformed_json", f"Expected JSON: {ctx.get('error', 'it cannot be read')}.", "Send valid JSON."
+            "malformed_json", f"{expected}: {ctx.get('error', 'it cannot be read')}.", "Send valid JSON."
         )
     if kind == "missing":
         return Refusal("missing_field", f"{where}: expected a value, found none.", f"Send {where}.")

@@ -16,6 +16,9 @@ comment on schema milepost_private is
 revoke all on schema milepost, milepost_private from public, anon;
 grant usage on schema milepost, milepost_private to authenticated, service_role;
 
+-- Trigrams, for searching text. Supabase keeps extensions in a schema of their own, which stays when Milepost goes.
+create extension if not exists pg_trgm with schema extensions;
+
 -- ==== sql/schema/01_refuse.sql
 
 -- refuse: the one way in which the database says no. PostgREST turns it into an HTTP answer of this status and body.
@@ -1580,6 +1583,8 @@ create table if not exists milepost.jobs (
   last_checkpoint_at timestamptz,
   last_progress_at   timestamptz,
   finished_at        timestamptz,
+  search_text        text not null generated always as (lower(key || ' ' || name || ' ' || kind || coalesce(' ' || error, ''))) stored,
+  ended_metadata     jsonb generated always as (case when finished_at is not null then metadata end) stored,
   constraint jobs_pkey primary key (job_id),
   constraint jobs_tenant_exists foreign key (tenant_id) references milepost.tenants (tenant_id) on delete cascade,
   constraint job_key_is_unique_in_its_tenant unique (tenant_id, key),
@@ -1596,6 +1601,25 @@ create index if not exists jobs_newest_first on milepost.jobs (tenant_id, create
 create index if not exists jobs_active on milepost.jobs (tenant_id, state) where finished_at is null;
 create index if not exists jobs_waiting on milepost.jobs (tenant_id, kind, priority desc, created_at)
   where state in ('pending', 'retrying');
+-- History is asked by when jobs ended. A checkpoint leaves finished_at alone.
+create index if not exists jobs_finished on milepost.jobs (tenant_id, finished_at desc, job_id desc) where finished_at is not null;
+create index if not exists jobs_by_kind on milepost.jobs (tenant_id, kind, created_at desc, job_id desc);
+create index if not exists jobs_by_owner on milepost.jobs (tenant_id, owner_id, created_at desc, job_id desc) where owner_id is not null;
+create index if not exists jobs_that_failed on milepost.jobs (tenant_id, state, created_at desc, job_id desc)
+  where state in ('failed', 'canceled');
+create index if not exists jobs_with_a_limit on milepost.jobs (tenant_id) where stall_after_ms is not null and finished_at is null;
+create index if not exists jobs_by_metadata on milepost.jobs using gin (ended_metadata jsonb_path_ops) where ended_metadata is not null;
+do $$
+begin
+  -- Where an older project has the extension in another schema, its operators are there.
+  execute (
+    select format('create index if not exists jobs_by_text on milepost.jobs using gin (search_text %I.gin_trgm_ops) '
+                  'with (gin_pending_list_limit = 512)', n.nspname)
+    from pg_catalog.pg_extension e join pg_catalog.pg_namespace n on n.oid = e.extnamespace
+    where e.extname = 'pg_trgm');
+end $$;
+-- Of common words the planner has to know that they are.
+alter table milepost.jobs alter column search_text set statistics 1000;
 
 comment on table milepost.jobs is 'One run of something with an end. Read job_progress for figures that depend on now.';
 comment on column milepost.jobs.job_id is 'Its id; part of the Realtime topic job:<job_id>.';
@@ -1639,6 +1663,8 @@ comment on column milepost.jobs.state_changed_at is 'When its state last changed
 comment on column milepost.jobs.last_checkpoint_at is 'Last contact.';
 comment on column milepost.jobs.last_progress_at is 'Last rise of its counts.';
 comment on column milepost.jobs.finished_at is 'When it ended.';
+comment on column milepost.jobs.search_text is 'What a search by text looks at: key, name, kind and error, in lower case. A checkpoint does not change it, so it may carry an index.';
+comment on column milepost.jobs.ended_metadata is 'Its metadata once it has ended. A checkpoint may change metadata, so only this copy carries an index.';
 
 alter table milepost.jobs enable row level security;
 drop policy if exists "members read their tenant's jobs" on milepost.jobs;
@@ -2148,6 +2174,8 @@ create table if not exists milepost_private.pulses (
   constraint pulses_pkey primary key (job_id),
   constraint pulses_job_exists foreign key (job_id) references milepost.jobs (job_id) on delete cascade
 ) with (fillfactor = 50);
+-- Who asks for what is stuck looks at those at work, not at the pulses of all that ended. A checkpoint leaves `running` alone.
+create index if not exists pulses_running on milepost_private.pulses (tenant_id, job_id) where running;
 comment on table milepost_private.pulses is 'Per job: its active clock, its pace and its rhythm.';
 comment on column milepost_private.pulses.active_s is 'The active clock at active_at, in seconds: time spent running, pauses and waits excluded.';
 comment on column milepost_private.pulses.running is 'Whether the active clock has run since active_at.';
@@ -4396,23 +4424,35 @@ comment on type milepost_private.stuck_job is 'A job that is stalled or lost, wh
 
 create or replace function milepost_private.stuck_jobs(at timestamptz)
 returns setof milepost_private.stuck_job
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   select j.job_id, v.liveness, v.reason, v.silence_s, v.threshold_s, c.age_s,
          -- An alarm that resets must be rarer than one that warns: half as long again, and for a job that is not heard of
          -- a minute and a half at least, so that a short network cut costs nothing. What the author declared is taken at its word.
          j.stall_after_ms is not null
          or v.reason = 'no_net_progress'
          or v.silence_s > 1.5 * v.threshold_s and (c.age_s < 20 or c.age_s > 90)
-  from milepost.jobs j
-  join milepost_private.pulses p on p.job_id = j.job_id
+  from (
+    -- Most jobs rose within the last minute, and no threshold is shorter unless it was declared: these need no judging.
+    select q.job_id from milepost_private.pulses q
+    where q.running
+      and (q.active_s + extract(epoch from stuck_jobs.at - q.active_at) - coalesce((q.rhythm).risen_s, 0) > 60
+           or (q.rhythm).falls + (q.rhythm).retries >= 4)
+    union
+    select d.job_id from milepost.jobs d where d.finished_at is null and d.stall_after_ms is not null
+  ) s
+  join milepost_private.pulses p on p.job_id = s.job_id
+  join milepost.jobs j on j.job_id = s.job_id
   left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
   cross join lateral milepost_private.liveness_of(j, p, k, stuck_jobs.at) v
   cross join lateral (select extract(epoch from stuck_jobs.at - coalesce(j.last_checkpoint_at, j.attempt_started_at))::double precision as age_s) c
-  where j.finished_at is null and j.state in ('running', 'completing', 'pausing', 'canceling')
+  where p.running and j.finished_at is null
     and v.liveness in ('stalled', 'lost');
+end;
 $$;
 comment on function milepost_private.stuck_jobs(timestamptz) is 'The active jobs that are stalled or lost at the given time. Cost follows active jobs only.';
 revoke execute on function milepost_private.stuck_jobs(timestamptz) from public, anon, authenticated;
@@ -5197,6 +5237,77 @@ comment on function milepost_private.resume_json(uuid) is
 revoke execute on function milepost_private.resume_json(uuid) from public, anon, authenticated;
 grant execute on function milepost_private.resume_json(uuid) to service_role;
 
+-- ==== sql/schema/70_find_jobs.sql
+
+-- find_jobs: the ids of one page of the caller's jobs, newest first, at a cost that does not grow with the history.
+-- Each tenant's newest matches are taken in the order of an index, or, where that would pass by too many others, by the index
+-- of the rarest condition: the planner knows which, since it plans each call with the values at hand.
+create or replace function milepost_private.find_jobs(
+  state    text[],
+  kind     text[],
+  q        text,
+  metadata jsonb,
+  owner    uuid,
+  liveness text[],
+  since    timestamptz,
+  until    timestamptz,
+  after    jsonb,          -- created_at and job_id of the last job of the page before
+  size     int
+)
+returns table (job_id uuid, created_at timestamptz)
+language plpgsql
+stable
+security definer                -- under row level security `like` and `@>` may not use an index; my_tenants decides
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+as $$
+declare
+  v_pattern text := '%' || replace(replace(replace(lower(q), '\', '\\'), '%', '\%'), '_', '\_') || '%';
+  v_after_at timestamptz := (after ->> 0)::timestamptz;
+  v_after_id uuid := (after ->> 1)::uuid;
+begin
+  return query
+  select m.job_id, m.created_at
+  from milepost_private.my_tenants() as t (tenant_id)
+  cross join lateral (
+    select j.job_id, j.created_at
+    from milepost.jobs j
+    where j.tenant_id = t.tenant_id
+      -- Of a case with a constant condition nothing remains in the plan but the branch that holds.
+      and case when find_jobs.state is null then true when cardinality(find_jobs.state) = 1 then j.state = find_jobs.state[1]
+               else j.state = any (find_jobs.state) end
+      -- Jobs in a state that is not terminal are few, and have an index of their own.
+      and (find_jobs.state && array['completed', 'canceled', 'failed'] is not false or j.finished_at is null)
+      and case when find_jobs.kind is null then true when cardinality(find_jobs.kind) = 1 then j.kind = find_jobs.kind[1]
+               else j.kind = any (find_jobs.kind) end
+      and (v_pattern is null or j.search_text like v_pattern)
+      and (find_jobs.metadata is null or j.ended_metadata @> find_jobs.metadata
+           or j.finished_at is null and j.metadata @> find_jobs.metadata)
+      and (find_jobs.owner is null or j.owner_id = find_jobs.owner)
+      and (find_jobs.since is null or j.created_at >= find_jobs.since)
+      and (find_jobs.until is null or j.created_at < find_jobs.until)
+      and (v_after_id is null or (j.created_at, j.job_id) < (v_after_at, v_after_id))
+      -- Liveness is computed, and only a job that is active can be anything but on time.
+      and (find_jobs.liveness is null or j.finished_at is not null and 'on_time' = any (find_jobs.liveness)
+           or j.finished_at is null and (
+             select (milepost_private.liveness_of(j, p, k, now())).liveness = any (find_jobs.liveness)
+             from milepost_private.pulses p
+             left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+             where p.job_id = j.job_id))
+    order by j.created_at desc, j.job_id desc
+    limit find_jobs.size
+  ) m
+  order by m.created_at desc, m.job_id desc
+  limit find_jobs.size;
+end;
+$$;
+comment on function milepost_private.find_jobs(text[], text[], text, jsonb, uuid, text[], timestamptz, timestamptz, jsonb, int) is
+'At most so many of the caller''s jobs that match, newest first, after the given one. Null filters are none.';
+revoke execute on function milepost_private.find_jobs(text[], text[], text, jsonb, uuid, text[], timestamptz, timestamptz, jsonb, int)
+  from public, anon, authenticated;
+grant execute on function milepost_private.find_jobs(text[], text[], text, jsonb, uuid, text[], timestamptz, timestamptz, jsonb, int)
+  to authenticated, service_role;
+
 -- ==== sql/schema/70_get_job_progress.sql
 
 -- get_job_progress: one job, whole.
@@ -5215,6 +5326,8 @@ grant execute on function milepost.get_job_progress(text) to authenticated, serv
 -- ==== sql/schema/71_search_jobs.sql
 
 -- search_jobs: a tenant's jobs, newest first, keyset paged.
+-- It had fewer parameters once; left beside this one, its calls would be ambiguous.
+drop function if exists milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text);
 create or replace function milepost.search_jobs(
   state    text[] default null,
   kind     text[] default null,
@@ -5224,7 +5337,8 @@ create or replace function milepost.search_jobs(
   since    timestamptz default null,
   until    timestamptz default null,
   "limit"  int default 50,
-  after    text default null
+  after    text default null,
+  metadata jsonb default null
 )
 returns jsonb
 language plpgsql
@@ -5234,33 +5348,11 @@ as $$
 declare
   v_size    int := milepost_private.page_size("limit");
   v_after   jsonb := milepost_private.page_after(after);
-  v_tenants uuid[] := array(select milepost_private.my_tenants());
   v_page    jsonb;
 begin
-  with matching as (
-    select j.job_id, j.created_at
-    from milepost.jobs j
-    where j.tenant_id = any (v_tenants)
-      and (search_jobs.state is null or j.state = any (search_jobs.state))
-      and (search_jobs.kind is null or j.kind = any (search_jobs.kind))
-      and (search_jobs.owner is null or j.owner_id = search_jobs.owner)
-      and (search_jobs.since is null or j.created_at >= search_jobs.since)
-      and (search_jobs.until is null or j.created_at < search_jobs.until)
-      and (search_jobs.q is null
-           or strpos(lower(j.key || ' ' || j.name || ' ' || j.kind || ' ' || coalesce(j.message, '') || ' ' || coalesce(j.error, '')),
-                     lower(search_jobs.q)) > 0)
-      and (v_after is null or (j.created_at, j.job_id) < ((v_after ->> 0)::timestamptz, (v_after ->> 1)::uuid))
-      -- Liveness is computed, and only a job that is active can be anything but on time.
-      and (search_jobs.liveness is null or (
-             select f.liveness = any (search_jobs.liveness)
-             from milepost_private.pulses p
-             left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
-             cross join lateral milepost_private.liveness_of(j, p, k, now()) f
-             where p.job_id = j.job_id))
-    order by j.created_at desc, j.job_id desc
-    limit v_size + 1
-  ), page as (
-    select m.*, row_number() over (order by m.created_at desc, m.job_id desc) as place from matching m
+  with page as (
+    select f.*, row_number() over (order by f.created_at desc, f.job_id desc) as place
+    from milepost_private.find_jobs(state, kind, q, metadata, owner, liveness, since, until, v_after, v_size + 1) f
   )
   select jsonb_build_object(
     'jobs', coalesce(jsonb_agg(to_jsonb(s) order by p.place) filter (where p.place <= v_size), '[]'),
@@ -5271,10 +5363,10 @@ begin
   return v_page;
 end;
 $$;
-comment on function milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text) is
-'Jobs by state, kind, text, owner, liveness and time of creation, newest first: {"jobs", "next"}.';
-revoke execute on function milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text) from public, anon, authenticated;
-grant execute on function milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text) to authenticated, service_role;
+comment on function milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text, jsonb) is
+'Jobs by state, kind, text (in key, name, kind and error), owner, liveness, time of creation and metadata (that contains this), newest first: {"jobs", "next"}.';
+revoke execute on function milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text, jsonb) from public, anon, authenticated;
+grant execute on function milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text, jsonb) to authenticated, service_role;
 
 -- ==== sql/schema/72_lists.sql
 
