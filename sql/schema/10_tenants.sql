@@ -5,10 +5,12 @@ create table if not exists milepost.tenants (
   progress_interval_ms int not null default 250,
   progress_step_percent double precision not null default 1,
   messages_per_s       double precision not null default 80,
+  keep_days            int not null default 30,
   created_at           timestamptz not null default now(),
   constraint tenants_pkey primary key (tenant_id),
   constraint tenant_name_is_short check (length(name) between 1 and 200),
   constraint progress_interval_is_not_negative check (progress_interval_ms between 0 and 3600000),
+  constraint history_is_kept_a_day_to_ten_years check (keep_days between 1 and 3650),
   constraint message_budget_is_positive check (messages_per_s > 0),
   constraint progress_step_is_a_percentage check (progress_step_percent > 0 and progress_step_percent <= 100)
 );
@@ -19,6 +21,7 @@ comment on column milepost.tenants.name is 'What people call it.';
 comment on column milepost.tenants.progress_interval_ms is 'A progress event is made when this much time has passed since the last one of the job, in ms.';
 comment on column milepost.tenants.progress_step_percent is 'A progress event is made when percent_complete moved by this many points.';
 comment on column milepost.tenants.messages_per_s is 'Realtime messages a second that progress may cost; the interval of progress events stretches to keep within it. Supabase''s free plan has 100 for the whole project.';
+comment on column milepost.tenants.keep_days is 'How many days a job stays after it ended; set_retention changes it. Checkpoints and events are dropped by the day, once no tenant keeps them.';
 comment on column milepost.tenants.created_at is 'When it was created.';
 
 alter table milepost.tenants enable row level security;

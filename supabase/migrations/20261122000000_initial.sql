@@ -58,10 +58,12 @@ create table if not exists milepost.tenants (
   progress_interval_ms int not null default 250,
   progress_step_percent double precision not null default 1,
   messages_per_s       double precision not null default 80,
+  keep_days            int not null default 30,
   created_at           timestamptz not null default now(),
   constraint tenants_pkey primary key (tenant_id),
   constraint tenant_name_is_short check (length(name) between 1 and 200),
   constraint progress_interval_is_not_negative check (progress_interval_ms between 0 and 3600000),
+  constraint history_is_kept_a_day_to_ten_years check (keep_days between 1 and 3650),
   constraint message_budget_is_positive check (messages_per_s > 0),
   constraint progress_step_is_a_percentage check (progress_step_percent > 0 and progress_step_percent <= 100)
 );
@@ -72,6 +74,7 @@ comment on column milepost.tenants.name is 'What people call it.';
 comment on column milepost.tenants.progress_interval_ms is 'A progress event is made when this much time has passed since the last one of the job, in ms.';
 comment on column milepost.tenants.progress_step_percent is 'A progress event is made when percent_complete moved by this many points.';
 comment on column milepost.tenants.messages_per_s is 'Realtime messages a second that progress may cost; the interval of progress events stretches to keep within it. Supabase''s free plan has 100 for the whole project.';
+comment on column milepost.tenants.keep_days is 'How many days a job stays after it ended; set_retention changes it. Checkpoints and events are dropped by the day, once no tenant keeps them.';
 comment on column milepost.tenants.created_at is 'When it was created.';
 
 alter table milepost.tenants enable row level security;
@@ -2028,46 +2031,62 @@ begin
   end loop;
 end $$;
 
--- make_partitions: one partition a day, made ahead, and a default one, so that a missing day never loses a checkpoint.
+-- make_partitions: one partition a day, made ahead, and a default one, so that a missing day never loses a checkpoint. What went
+-- to the default one moves when its day is made.
 create or replace function milepost_private.make_partitions(first_day date, last_day date)
 returns int
 language plpgsql
 volatile
 security definer                -- the sweep calls it as service_role, which owns nothing
 set search_path = ''
+-- Whoever reads or writes the default partition holds this up. It gives up before Postgres would look for a deadlock and stop
+-- a worker's request: the next sweep tries again.
+set lock_timeout = '500ms'
 as $$
 declare
-  v_table text;
-  v_day   date;
-  v_name  text;
-  v_made  int := 0;
+  v_table   text;
+  v_moment  text;
+  v_default text;
+  v_name    text;
+  v_day     date;
+  v_days    date[];
+  v_made    int := 0;
 begin
   foreach v_table in array array['checkpoints', 'events'] loop
-    if to_regclass(format('milepost_private.%s_default', v_table)) is null then
-      execute format('create table milepost_private.%I partition of milepost.%I default', v_table || '_default', v_table);
-      execute format('alter table milepost_private.%I enable row level security', v_table || '_default');
-      execute format('revoke all on milepost_private.%I from public, anon, authenticated', v_table || '_default');
+    v_moment := case v_table when 'checkpoints' then 'received_at' else 'ts' end;
+    v_default := v_table || '_default';
+    if to_regclass('milepost_private.' || v_default) is null then
+      execute format('create table milepost_private.%I partition of milepost.%I default', v_default, v_table);
+      execute format('alter table milepost_private.%I enable row level security', v_default);
+      execute format('revoke all on milepost_private.%I from public, anon, authenticated', v_default);
     end if;
-    for v_day in select d::date from generate_series(first_day, last_day, interval '1 day') d loop
+    execute format('select array_agg(distinct (%I at time zone ''utc'')::date) from milepost_private.%I', v_moment, v_default) into v_days;
+    for v_day in
+      select d::date from generate_series(first_day, last_day, interval '1 day') d union select unnest(v_days) order by 1
+    loop
       v_name := format('%s_%s', v_table, to_char(v_day, 'YYYYMMDD'));
       continue when to_regclass('milepost_private.' || v_name) is not null;
-      begin
-        execute format('create table milepost_private.%I partition of milepost.%I for values from (%L) to (%L)',
-                       v_name, v_table, v_day::text || ' 00:00:00+00', (v_day + 1)::text || ' 00:00:00+00');
-        execute format('alter table milepost_private.%I enable row level security', v_name);
-        execute format('revoke all on milepost_private.%I from public, anon, authenticated', v_name);
-        v_made := v_made + 1;
-      exception when check_violation then
-        -- Rows of that day already lie in the default partition: they stay there, and so will the day's others.
-        null;
-      end;
+      -- Filled before it is attached: so nothing is written twice, and no event is broadcast twice.
+      execute format('lock table milepost_private.%I in access exclusive mode', v_default);
+      execute format('create table milepost_private.%I (like milepost.%I including defaults including constraints including storage)',
+                     v_name, v_table);
+      execute format('alter table milepost_private.%I enable row level security', v_name);
+      execute format('revoke all on milepost_private.%I from public, anon, authenticated', v_name);
+      execute format('with moved as (delete from milepost_private.%I where %I >= $1 and %2$I < $2 returning *) '
+                     'insert into milepost_private.%I select * from moved', v_default, v_moment, v_name)
+        using v_day::timestamp at time zone 'utc', (v_day + 1)::timestamp at time zone 'utc';
+      execute format('alter table milepost.%I attach partition milepost_private.%I for values from (%L) to (%L)',
+                     v_table, v_name, v_day::text || ' 00:00:00+00', (v_day + 1)::text || ' 00:00:00+00');
+      v_made := v_made + 1;
     end loop;
   end loop;
   return v_made;
+exception when lock_not_available then
+  return 0;
 end;
 $$;
 comment on function milepost_private.make_partitions(date, date) is
-'Makes the daily partitions of checkpoints and events from the first to the last day (UTC) and returns how many were made.';
+'Makes the daily partitions of checkpoints and events from the first to the last day (UTC), and of the days that lie in the default partition; returns how many were made, 0 where somebody held it up.';
 revoke execute on function milepost_private.make_partitions(date, date) from public, anon, authenticated;
 grant execute on function milepost_private.make_partitions(date, date) to service_role;
 
@@ -4622,13 +4641,17 @@ grant execute on function milepost.sweep(timestamptz) to service_role;
 
 -- ==== sql/schema/58_purge_history.sql
 
--- purge_history: drop the partitions of checkpoints and events that are older than 30 days.
+-- purge_history: history that is past its time leaves. Checkpoints and events, nearly all of it, by dropping the partition of
+-- a day, which costs the same however much it holds. Jobs, a row for each run, in steps of bounded size: each step deletes what
+-- ended some days ago as the day went, and never more rows than a worker's request would notice.
 create or replace function milepost_private.drop_partitions(before date)
 returns int
 language plpgsql
 volatile
 security definer                -- only the owner may drop a partition
 set search_path = ''
+-- A drop waits for who reads the history, and everybody else waits for the drop: rather the next purge tries again.
+set lock_timeout = '500ms'
 as $$
 declare
   v_name    text;
@@ -4641,27 +4664,66 @@ begin
       and c.relname ~ '_[0-9]{8}$' and right(c.relname, 8) < to_char(before, 'YYYYMMDD')
     order by 1
   loop
-    execute format('drop table milepost_private.%I', v_name);
-    v_dropped := v_dropped + 1;
+    begin
+      execute format('drop table milepost_private.%I', v_name);
+      v_dropped := v_dropped + 1;
+    exception when lock_not_available then
+      return v_dropped;
+    end;
   end loop;
   return v_dropped;
 end;
 $$;
-comment on function milepost_private.drop_partitions(date) is 'Drops the daily partitions of days before the given one; returns how many.';
+comment on function milepost_private.drop_partitions(date) is
+'Drops the daily partitions of days before the given one; returns how many. Stops where a reader holds one up.';
 revoke execute on function milepost_private.drop_partitions(date) from public, anon, authenticated;
 grant execute on function milepost_private.drop_partitions(date) to service_role;
 
-create or replace function milepost.purge_history()
+-- It had no parameter once; left beside this one, its calls would be ambiguous.
+drop function if exists milepost.purge_history();
+create or replace function milepost.purge_history(at timestamptz default null)
 returns jsonb
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
-  select jsonb_build_object('partitions_dropped', milepost_private.drop_partitions((now() at time zone 'utc')::date - 30));
+declare
+  v_now   timestamptz := coalesce(at, clock_timestamp());
+  v_most  constant int := 1000;           -- jobs a step
+  v_most_items constant int := 20000;     -- items a step: one job may have more of them than there are jobs
+  v_jobs  uuid[];
+  v_gone  int;
+  v_items int;
+begin
+  select array_agg(x.job_id) into v_jobs
+  from (
+    select l.job_id from milepost.tenants t
+    cross join lateral (
+      select j.job_id from milepost.jobs j
+      where j.tenant_id = t.tenant_id and j.finished_at < v_now - t.keep_days * interval '1 day'
+      order by j.finished_at limit v_most
+      for update skip locked) l
+    limit v_most
+  ) x;
+
+  delete from milepost.items i
+  where (i.job_id, i.stage, i.key) in (
+    select d.job_id, d.stage, d.key from milepost.items d where d.job_id = any (v_jobs) limit v_most_items);
+  get diagnostics v_items = row_count;
+  delete from milepost.jobs j
+  where j.job_id = any (v_jobs) and not exists (select from milepost.items i where i.job_id = j.job_id);
+  get diagnostics v_gone = row_count;
+
+  return jsonb_build_object(
+    'jobs_deleted', v_gone, 'items_deleted', v_items, 'more', v_gone = v_most or v_items = v_most_items,
+    'partitions_dropped', milepost_private.drop_partitions(
+      (v_now at time zone 'utc')::date - (select coalesce(max(t.keep_days), 30) from milepost.tenants t)));
+end;
 $$;
-comment on function milepost.purge_history() is 'Drops history older than 30 days by partition.';
-revoke execute on function milepost.purge_history() from public, anon, authenticated;
-grant execute on function milepost.purge_history() to service_role;
+comment on function milepost.purge_history(timestamptz) is
+'One step of retention: deletes jobs that ended more than keep_days ago, at most 1,000 of them and 20,000 items, and drops the partitions of days that no tenant keeps. Returns counts and whether there is more.';
+revoke execute on function milepost.purge_history(timestamptz) from public, anon, authenticated;
+grant execute on function milepost.purge_history(timestamptz) to service_role;
 
 -- ==== sql/schema/59_stream_events.sql
 
@@ -5615,6 +5677,51 @@ comment on function milepost.set_job_priority(text, int, text) is 'Sets a job''s
 revoke execute on function milepost.set_job_priority(text, int, text) from public, anon, authenticated;
 grant execute on function milepost.set_job_priority(text, int, text) to authenticated, service_role;
 
+-- ==== sql/schema/73_set_retention.sql
+
+-- set_retention: how long a tenant's finished jobs stay; for its admins.
+create or replace function milepost_private.set_retention(tenant_id uuid, keep_days int)
+returns void
+language plpgsql
+volatile
+security definer                -- users may not write tenants; the role admin decides
+set search_path = ''
+as $$
+begin
+  -- GUARD: no admin of this tenant; a tenant that is none is not told apart
+  if not exists (select from milepost.members m
+                 where m.tenant_id = set_retention.tenant_id and m.user_id = auth.uid() and m.role = 'admin') then
+    perform milepost_private.refuse(403, 'not_allowed', 'Expected an admin of the tenant.',
+      'Ask an admin of the tenant to do this, or to change your role.');
+  end if;
+  -- GUARD: a value that a constraint would refuse less clearly
+  if keep_days is null or keep_days not between 1 and 3650 then
+    perform milepost_private.refuse(422, 'invalid_value',
+      format('Expected keep_days from 1 to 3650; found %s.', coalesce(keep_days::text, 'null')), 'Send a number of days.');
+  end if;
+  update milepost.tenants t set keep_days = set_retention.keep_days where t.tenant_id = set_retention.tenant_id;
+end;
+$$;
+comment on function milepost_private.set_retention(uuid, int) is 'Sets keep_days of a tenant for its admin. Refuses with 403 and 422.';
+revoke execute on function milepost_private.set_retention(uuid, int) from public, anon, authenticated;
+grant execute on function milepost_private.set_retention(uuid, int) to authenticated, service_role;
+
+create or replace function milepost.set_retention(tenant_id uuid, keep_days int)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  perform milepost_private.set_retention(tenant_id, keep_days);
+  return jsonb_build_object('tenant_id', tenant_id, 'keep_days', keep_days);
+end;
+$$;
+comment on function milepost.set_retention(uuid, int) is
+'Sets for how many days a tenant''s jobs stay after they ended, 1 to 3650: {"tenant_id", "keep_days"}. For admins, by supabase-js; the service role updates milepost.tenants. Refuses with 403 and 422.';
+revoke execute on function milepost.set_retention(uuid, int) from public, anon, authenticated;
+grant execute on function milepost.set_retention(uuid, int) to authenticated, service_role;
+
 -- ==== sql/schema/74_call_with_key.sql
 
 -- call_with_key: a Milepost key calls what a user may call, as a user would: under the role authenticated, its grants and its
@@ -6065,7 +6172,7 @@ begin
     return;
   end if;
   perform cron.schedule('milepost-sweep', '30 seconds', 'select milepost.sweep()');
-  perform cron.schedule('milepost-purge', '30 3 * * *', 'select milepost.purge_history()');
+  perform cron.schedule('milepost-purge', '*/5 * * * *', 'select milepost.purge_history()');
   perform cron.schedule('milepost-prune', '45 3 * * *',
     'delete from cron.job_run_details d using cron.job j '
     'where j.jobid = d.jobid and j.jobname like ''milepost-%'' and d.end_time < now() - interval ''1 day''');
