@@ -85,6 +85,13 @@ class Events(Page):
     """Events of one of these types."""
 
 
+class Audit(Page):
+    job: One[Annotated[Text, StringConstraints(max_length=200)]] | None = None
+    """What was done to this job: its key, or its uuid, also once it is gone."""
+    action: Many[Name] | None = None
+    """What was done: pause, cancel, create_key, ..."""
+
+
 class Stream(Query):
     job: One[Annotated[Text, StringConstraints(max_length=200)]] | None = None
     """The key or uuid of the only job to hear of."""

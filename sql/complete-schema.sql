@@ -183,6 +183,27 @@ comment on function milepost_private.my_tenants() is
 revoke execute on function milepost_private.my_tenants() from public, anon, authenticated;
 grant execute on function milepost_private.my_tenants() to authenticated, service_role;
 
+-- my_operated_tenants: those of them whose audit the caller may read.
+create or replace function milepost_private.my_operated_tenants()
+returns setof uuid
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+  return query
+  select m.tenant_id from milepost.members m where m.user_id = auth.uid() and m.role in ('operator', 'admin')
+  union all
+  select k.tenant_id from milepost_private.key_by_hash(nullif(current_setting('milepost.key_hash', true), '')) k
+  where k.tenant_id is not null and k.scope = 'operator';
+end;
+$$;
+comment on function milepost_private.my_operated_tenants() is
+'Tenants in which the caller is an operator or an admin, or that of the operator key that call_with_key entered with.';
+revoke execute on function milepost_private.my_operated_tenants() from public, anon, authenticated;
+grant execute on function milepost_private.my_operated_tenants() to authenticated, service_role;
+
 -- may_control: may the caller pause, resume, cancel, retry this job?
 create or replace function milepost_private.may_control(tenant_id uuid, owner_id uuid)
 returns boolean
@@ -307,6 +328,97 @@ create policy "members see their tenants" on milepost.tenants for select to auth
 drop policy if exists "members see who else is a member" on milepost.members;
 create policy "members see who else is a member" on milepost.members for select to authenticated
   using (tenant_id = any (array(select milepost_private.my_tenants())));
+
+-- ==== sql/schema/14_audit.sql
+
+-- audit: who did what beside the workers. Append-only: nobody is granted to change it, and only write_audit adds to it.
+create table if not exists milepost.audit (
+  audit_id       bigint generated always as identity,
+  tenant_id      uuid not null,
+  at             timestamptz not null default clock_timestamp(),
+  actor          text not null,
+  action         text not null,
+  job_id         uuid,
+  subject        text,
+  reason         text,
+  details        jsonb not null default '{}',
+  constraint audit_pkey primary key (audit_id),
+  constraint audit_tenant_exists foreign key (tenant_id) references milepost.tenants (tenant_id) on delete cascade
+);
+create index if not exists audit_by_tenant on milepost.audit (tenant_id, audit_id desc);
+create index if not exists audit_by_job on milepost.audit (job_id, audit_id desc) where job_id is not null;
+create index if not exists audit_by_time on milepost.audit (at);
+
+comment on table milepost.audit is
+'Who paused, resumed, canceled, reset, retried or moved jobs, made or revoked keys, added members, changed retention. Kept for a year, or for as long as jobs if that is longer.';
+comment on column milepost.audit.audit_id is 'Order of writing.';
+comment on column milepost.audit.tenant_id is 'The tenant.';
+comment on column milepost.audit.at is 'When it was done.';
+comment on column milepost.audit.actor is 'Who did it: user:<id>, key:<id> or system (the sweep, or who holds the service key).';
+comment on column milepost.audit.action is 'pause, resume, cancel, retry, reset, set_priority, create_tenant, create_key, revoke_key, add_member, set_retention.';
+comment on column milepost.audit.job_id is 'The job it was done to; it may be gone by now.';
+comment on column milepost.audit.subject is 'What it was done to: the job''s key, the id of the key, the user.';
+comment on column milepost.audit.reason is 'Why, as the actor said.';
+comment on column milepost.audit.details is 'What changed: prior_state, new_state, attempt; scope; role; ...';
+
+alter table milepost.audit enable row level security;
+drop policy if exists "operators read their tenant's audit" on milepost.audit;
+create policy "operators read their tenant's audit" on milepost.audit for select to authenticated
+  using (tenant_id = any (array(select milepost_private.my_operated_tenants())));
+revoke all on milepost.audit from public, anon, authenticated, service_role;
+grant select on milepost.audit to authenticated, service_role;
+
+create or replace function milepost_private.write_audit(
+  tenant_id uuid,
+  actor     text,
+  action    text,
+  subject   text,
+  details   jsonb default '{}',
+  reason    text default null,
+  job_id    uuid default null
+)
+returns void
+language plpgsql
+volatile
+security definer                -- nobody else may write it, so that nobody can write it otherwise
+set search_path = ''
+as $$
+begin
+  insert into milepost.audit (tenant_id, actor, action, job_id, subject, reason, details)
+  values (write_audit.tenant_id, write_audit.actor, write_audit.action, write_audit.job_id, write_audit.subject,
+          write_audit.reason, jsonb_strip_nulls(write_audit.details));
+end;
+$$;
+comment on function milepost_private.write_audit(uuid, text, text, text, jsonb, text, uuid) is 'Adds an entry to the audit.';
+revoke execute on function milepost_private.write_audit(uuid, text, text, text, jsonb, text, uuid) from public, anon, authenticated;
+grant execute on function milepost_private.write_audit(uuid, text, text, text, jsonb, text, uuid) to service_role;
+
+-- purge_audit: a bounded step of the purge. A definer, since the audit is nobody's to delete from.
+create or replace function milepost_private.purge_audit(at timestamptz)
+returns int
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+  v_gone int;
+begin
+  delete from milepost.audit a
+  where a.audit_id in (
+    select o.audit_id from milepost.audit o join milepost.tenants t on t.tenant_id = o.tenant_id
+    -- The first condition is the index's.
+    where o.at < purge_audit.at - interval '365 days'
+      and o.at < purge_audit.at - greatest(t.keep_days, 365) * interval '1 day'
+    limit 1000);
+  get diagnostics v_gone = row_count;
+  return v_gone;
+end;
+$$;
+comment on function milepost_private.purge_audit(timestamptz) is
+'Deletes at most 1,000 entries that are older than a year and than the tenant keeps its jobs; returns how many.';
+revoke execute on function milepost_private.purge_audit(timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.purge_audit(timestamptz) to service_role;
 
 -- ==== sql/schema/14_loads.sql
 
@@ -3145,6 +3257,12 @@ begin
       else transition.at + milepost_private.backoff_ms(j.retry_backoff_ms, j.attempt) * interval '1 millisecond' end
   where j.job_id = transition.job_id;
 
+  -- What people do, and the sweep in their place; not that it ends what they asked for.
+  if verb in ('pause', 'resume', 'cancel', 'retry') or verb = 'reset' and new_state in ('retrying', 'failed') then
+    perform milepost_private.write_audit(v_job.tenant_id, transition.actor, verb, v_job.key,
+      jsonb_build_object('prior_state', v_prior, 'new_state', new_state, 'attempt', v_job.attempt), reason, v_job.job_id);
+  end if;
+
   if milepost_private.is_terminal(new_state) then
     update milepost.stages s set state = transition.new_state, finished_at = coalesce(s.finished_at, transition.at)
     where s.job_id = transition.job_id and s.state = 'running';
@@ -4268,12 +4386,17 @@ grant execute on function milepost.claim_job(jsonb, text[], text) to service_rol
 -- Tenants, keys and members: made by the service role (the command line), until a tenant's admins do it themselves.
 create or replace function milepost.create_tenant(name text)
 returns jsonb
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
-  insert into milepost.tenants (name) values (create_tenant.name)
-  returning jsonb_build_object('tenant_id', tenant_id, 'name', tenants.name);
+declare
+  v_tenant uuid;
+begin
+  insert into milepost.tenants as t (name) values (create_tenant.name) returning t.tenant_id into v_tenant;
+  perform milepost_private.write_audit(v_tenant, milepost_private.actor(), 'create_tenant', create_tenant.name);
+  return jsonb_build_object('tenant_id', v_tenant, 'name', create_tenant.name);
+end;
 $$;
 comment on function milepost.create_tenant(text) is 'Creates a tenant: {"tenant_id", "name"}.';
 revoke execute on function milepost.create_tenant(text) from public, anon, authenticated;
@@ -4302,6 +4425,8 @@ begin
   values (create_key.tenant_id, create_key.scope, create_key.name, left(v_key, 11),
           encode(sha256(convert_to(v_key, 'utf8')), 'hex'))
   returning key_id into v_key_id;
+  perform milepost_private.write_audit(create_key.tenant_id, milepost_private.actor(), 'create_key', v_key_id::text,
+    jsonb_build_object('scope', scope, 'name', name, 'prefix', left(v_key, 11)));
   return jsonb_build_object('key', v_key, 'key_id', v_key_id, 'tenant_id', tenant_id, 'scope', scope, 'name', name, 'prefix', left(v_key, 11));
 end;
 $$;
@@ -4330,11 +4455,18 @@ language plpgsql
 volatile
 set search_path = ''
 as $$
+declare
+  v_key milepost_private.keys;
 begin
-  update milepost_private.keys k set revoked_at = coalesce(k.revoked_at, now()) where k.key_id = revoke_key.key_id;
-  if not found then
+  select * into v_key from milepost_private.keys k where k.key_id = revoke_key.key_id for update;
+  if v_key.key_id is null then
     perform milepost_private.refuse(404, 'key_not_found', format('Expected the id of a key; %s is none.', revoke_key.key_id),
       'List them with: milepost keys list');
+  end if;
+  if v_key.revoked_at is null then
+    update milepost_private.keys k set revoked_at = now() where k.key_id = revoke_key.key_id;
+    perform milepost_private.write_audit(v_key.tenant_id, milepost_private.actor(), 'revoke_key', v_key.key_id::text,
+      jsonb_build_object('scope', v_key.scope, 'name', v_key.name, 'prefix', v_key.prefix));
   end if;
   return jsonb_build_object('key_id', revoke_key.key_id, 'revoked', true);
 end;
@@ -4359,6 +4491,8 @@ begin
   end if;
   insert into milepost.members as m (tenant_id, user_id, role) values (add_member.tenant_id, add_member.user_id, add_member.role)
   on conflict on constraint members_pkey do update set role = excluded.role;
+  perform milepost_private.write_audit(add_member.tenant_id, milepost_private.actor(), 'add_member', user_id::text,
+    jsonb_build_object('role', role));
   return jsonb_build_object('tenant_id', tenant_id, 'user_id', user_id, 'role', role);
 end;
 $$;
@@ -4694,6 +4828,7 @@ declare
   v_jobs  uuid[];
   v_gone  int;
   v_items int;
+  v_audit int := milepost_private.purge_audit(v_now);
 begin
   select array_agg(x.job_id) into v_jobs
   from (
@@ -4715,7 +4850,8 @@ begin
   get diagnostics v_gone = row_count;
 
   return jsonb_build_object(
-    'jobs_deleted', v_gone, 'items_deleted', v_items, 'more', v_gone = v_most or v_items = v_most_items,
+    'jobs_deleted', v_gone, 'items_deleted', v_items, 'audit_deleted', v_audit,
+    'more', v_gone = v_most or v_items = v_most_items or v_audit = 1000,
     'partitions_dropped', milepost_private.drop_partitions(
       (v_now at time zone 'utc')::date - (select coalesce(max(t.keep_days), 30) from milepost.tenants t)));
 end;
@@ -5430,6 +5566,63 @@ comment on function milepost.search_jobs(text[], text[], text, uuid, text[], tim
 revoke execute on function milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text, jsonb) from public, anon, authenticated;
 grant execute on function milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text, jsonb) to authenticated, service_role;
 
+-- ==== sql/schema/72_list_audit.sql
+
+-- list_audit: who did what in the caller's tenants, newest first, keyset paged.
+create or replace function milepost.list_audit(
+  job_id  text default null,
+  action  text[] default null,
+  "limit" int default 50,
+  after   text default null
+)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'  -- of one job, or of all
+as $$
+declare
+  v_tenants uuid[] := array(select milepost_private.my_operated_tenants());
+  v_job     uuid;
+  v_size    int := milepost_private.page_size("limit");
+  v_after   jsonb := milepost_private.page_after(after);
+begin
+  -- GUARD: sees jobs, but operates none of its tenants
+  if v_tenants = '{}' then
+    perform milepost_private.refuse(403, 'not_allowed', 'Expected an operator, an admin or an operator key.',
+      'Ask an admin of the tenant for the role operator, or use an operator key.');
+  end if;
+  -- The audit outlives the job, so its id is enough.
+  if list_audit.job_id is not null then
+    v_job := case when pg_input_is_valid(list_audit.job_id, 'uuid') then list_audit.job_id::uuid
+                  else (milepost_private.visible_job(list_audit.job_id)).job_id end;
+  end if;
+  return (
+    with page as (
+      select a.*, row_number() over (order by a.audit_id desc) as place
+      from milepost.audit a
+      where a.tenant_id = any (v_tenants)
+        and (v_job is null or a.job_id = v_job)
+        and (list_audit.action is null or a.action = any (list_audit.action))
+        and (v_after is null or a.audit_id < (v_after ->> 0)::bigint)
+      order by a.audit_id desc
+      limit v_size + 1
+    )
+    select jsonb_build_object(
+      'audit', coalesce(jsonb_agg(jsonb_build_object(
+        'id', p.audit_id, 'tenant_id', p.tenant_id, 'at', milepost_private.iso(p.at), 'actor', p.actor, 'action', p.action,
+        'job_id', p.job_id, 'subject', p.subject, 'reason', p.reason, 'details', p.details) order by p.place)
+        filter (where p.place <= v_size), '[]'),
+      'next', case when count(*) > v_size then milepost_private.page_cursor(
+        jsonb_build_array(max(p.audit_id) filter (where p.place = v_size))) end)
+    from page p);
+end;
+$$;
+comment on function milepost.list_audit(text, text[], int, text) is
+'What was done by people and the sweep (to one job, if given), newest first: {"audit", "next"}. For operators, admins and operator keys; refuses others with not_allowed.';
+revoke execute on function milepost.list_audit(text, text[], int, text) from public, anon, authenticated;
+grant execute on function milepost.list_audit(text, text[], int, text) to authenticated, service_role;
+
 -- ==== sql/schema/72_lists.sql
 
 -- list_items, list_checkpoints, list_events: what belongs to one job, keyset paged.
@@ -5655,6 +5848,8 @@ begin
       'Ask an admin of the tenant for the role operator, or use an operator key.');
   end if;
   update milepost.jobs j set priority = set_priority.priority where j.job_id = set_priority.job_id;
+  perform milepost_private.write_audit(v_job.tenant_id, milepost_private.actor(), 'set_priority', v_job.key,
+    jsonb_build_object('prior_priority', v_job.priority, 'priority', priority), reason, v_job.job_id);
   perform milepost_private.emit(array[row(v_job.job_id, 'job.priority_changed', jsonb_build_object(
     'prior_priority', v_job.priority, 'priority', priority, 'reason', reason, 'actor', milepost_private.actor()
   ))::milepost_private.event_draft], clock_timestamp());
@@ -5687,6 +5882,8 @@ volatile
 security definer                -- users may not write tenants; the role admin decides
 set search_path = ''
 as $$
+declare
+  v_prior int := (select t.keep_days from milepost.tenants t where t.tenant_id = set_retention.tenant_id);
 begin
   -- GUARD: no admin of this tenant; a tenant that is none is not told apart
   if not exists (select from milepost.members m
@@ -5700,6 +5897,8 @@ begin
       format('Expected keep_days from 1 to 3650; found %s.', coalesce(keep_days::text, 'null')), 'Send a number of days.');
   end if;
   update milepost.tenants t set keep_days = set_retention.keep_days where t.tenant_id = set_retention.tenant_id;
+  perform milepost_private.write_audit(set_retention.tenant_id, milepost_private.actor(), 'set_retention', null,
+    jsonb_build_object('prior_keep_days', v_prior, 'keep_days', keep_days));
 end;
 $$;
 comment on function milepost_private.set_retention(uuid, int) is 'Sets keep_days of a tenant for its admin. Refuses with 403 and 422.';

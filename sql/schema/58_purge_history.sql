@@ -51,6 +51,7 @@ declare
   v_jobs  uuid[];
   v_gone  int;
   v_items int;
+  v_audit int := milepost_private.purge_audit(v_now);
 begin
   select array_agg(x.job_id) into v_jobs
   from (
@@ -72,7 +73,8 @@ begin
   get diagnostics v_gone = row_count;
 
   return jsonb_build_object(
-    'jobs_deleted', v_gone, 'items_deleted', v_items, 'more', v_gone = v_most or v_items = v_most_items,
+    'jobs_deleted', v_gone, 'items_deleted', v_items, 'audit_deleted', v_audit,
+    'more', v_gone = v_most or v_items = v_most_items or v_audit = 1000,
     'partitions_dropped', milepost_private.drop_partitions(
       (v_now at time zone 'utc')::date - (select coalesce(max(t.keep_days), 30) from milepost.tenants t)));
 end;

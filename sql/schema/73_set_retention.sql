@@ -6,6 +6,8 @@ volatile
 security definer                -- users may not write tenants; the role admin decides
 set search_path = ''
 as $$
+declare
+  v_prior int := (select t.keep_days from milepost.tenants t where t.tenant_id = set_retention.tenant_id);
 begin
   -- GUARD: no admin of this tenant; a tenant that is none is not told apart
   if not exists (select from milepost.members m
@@ -19,6 +21,8 @@ begin
       format('Expected keep_days from 1 to 3650; found %s.', coalesce(keep_days::text, 'null')), 'Send a number of days.');
   end if;
   update milepost.tenants t set keep_days = set_retention.keep_days where t.tenant_id = set_retention.tenant_id;
+  perform milepost_private.write_audit(set_retention.tenant_id, milepost_private.actor(), 'set_retention', null,
+    jsonb_build_object('prior_keep_days', v_prior, 'keep_days', keep_days));
 end;
 $$;
 comment on function milepost_private.set_retention(uuid, int) is 'Sets keep_days of a tenant for its admin. Refuses with 403 and 422.';
