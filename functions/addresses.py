@@ -10,6 +10,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    Json,
     StringConstraints,
     TypeAdapter,
     ValidationError,
@@ -18,7 +19,7 @@ from pydantic_core import PydanticCustomError
 from werkzeug.wrappers import Request
 
 from functions.refusals import Invalid, NotFound
-from milepost.models import ItemState, JobState, Liveness, Name, Text, Timestamp, Uuid
+from milepost.models import ItemState, JobState, JsonObject, Liveness, Name, Text, Timestamp, Uuid
 
 T = TypeVar("T")
 
@@ -57,7 +58,9 @@ class Jobs(Page):
     kind: Many[Name] | None = None
     """Jobs of one of these kinds."""
     q: One[Text] | None = None
-    """Jobs with this text in their key or name."""
+    """Jobs with this text in their key, name, kind or error."""
+    metadata: One[Json[JsonObject]] | None = None
+    """Jobs whose metadata contains this JSON object."""
     owner: One[Uuid] | None = None
     """Jobs of this user."""
     liveness: Many[Liveness] | None = None
@@ -80,6 +83,13 @@ class Items(Page):
 class Events(Page):
     type: Many[Name] | None = None
     """Events of one of these types."""
+
+
+class Audit(Page):
+    job: One[Annotated[Text, StringConstraints(max_length=200)]] | None = None
+    """What was done to this job: its key, or its uuid, also once it is gone."""
+    action: Many[Name] | None = None
+    """What was done: pause, cancel, create_key, ..."""
 
 
 class Stream(Query):

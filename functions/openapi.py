@@ -100,6 +100,13 @@ OPERATIONS = [
     ),
     Operation(
         "get",
+        "/v1/audit",
+        "Who paused, canceled, retried, made keys; for operators and admins",
+        models.AuditList,
+        query=addresses.Audit,
+    ),
+    Operation(
+        "get",
         "/v1/events",
         "Server-sent events: a snapshot, then every event; resumed by Last-Event-ID",
         query=addresses.Stream,

@@ -574,6 +574,30 @@ class EventList(_Answer):
     next: str | None = None
 
 
+class AuditEntry(_Answer):
+    """One thing that a person, a key or the sweep did."""
+
+    id: int
+    tenant_id: str
+    at: datetime
+    actor: str
+    """user:<id>, key:<id> or system."""
+    action: str
+    job_id: str | None = None
+    """The job it was done to; it may be gone by now."""
+    subject: str | None = None
+    """The job's key, the id of the key, the user."""
+    reason: str | None = None
+    details: dict[str, Any] = {}
+
+
+class AuditList(_Answer):
+    """One page of the audit."""
+
+    audit: list[AuditEntry]
+    next: str | None = None
+
+
 class Reason(_Answer):
     """One thing that explains a job's condition."""
 
@@ -658,8 +682,10 @@ def _refusal(error: ErrorDetails, loc: tuple[int | str, ...]) -> Refusal:
         return Refusal(code, f"{where}: expected {expected}, found {what}.", hint)
 
     if kind == "json_invalid":
+        # The whole body has no name.
+        expected = f"{where}: expected JSON" if loc else "Expected JSON"
         return Refusal(
-            "malformed_json", f"Expected JSON: {ctx.get('error', 'it cannot be read')}.", "Send valid JSON."
+            "malformed_json", f"{expected}: {ctx.get('error', 'it cannot be read')}.", "Send valid JSON."
         )
     if kind == "missing":
         return Refusal("missing_field", f"{where}: expected a value, found none.", f"Send {where}.")

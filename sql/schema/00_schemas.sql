@@ -10,3 +10,6 @@ comment on schema milepost_private is
 
 revoke all on schema milepost, milepost_private from public, anon;
 grant usage on schema milepost, milepost_private to authenticated, service_role;
+
+-- Trigrams, for searching text. Supabase keeps extensions in a schema of their own, which stays when Milepost goes.
+create extension if not exists pg_trgm with schema extensions;

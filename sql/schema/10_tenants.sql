@@ -7,10 +7,12 @@ create table if not exists milepost.tenants (
   messages_per_s       double precision not null default 80,
   requests_per_s       int not null default 1000,
   waiting_jobs_most    int not null default 10000,
+  keep_days            int not null default 30,
   created_at           timestamptz not null default now(),
   constraint tenants_pkey primary key (tenant_id),
   constraint tenant_name_is_short check (length(name) between 1 and 200),
   constraint progress_interval_is_not_negative check (progress_interval_ms between 0 and 3600000),
+  constraint history_is_kept_a_day_to_ten_years check (keep_days between 1 and 3650),
   constraint message_budget_is_positive check (messages_per_s > 0),
   constraint requests_per_s_is_positive check (requests_per_s > 0),
   constraint waiting_jobs_most_is_not_negative check (waiting_jobs_most >= 0),
@@ -25,6 +27,7 @@ comment on column milepost.tenants.progress_step_percent is 'A progress event is
 comment on column milepost.tenants.messages_per_s is 'Realtime messages a second that progress may cost; the interval of progress events stretches to keep within it. Supabase''s free plan has 100 for the whole project.';
 comment on column milepost.tenants.requests_per_s is 'Requests a second, over ten seconds, of all its keys and users to the functions; more are answered 429.';
 comment on column milepost.tenants.waiting_jobs_most is 'Jobs that may wait to be claimed; a further one is answered 429.';
+comment on column milepost.tenants.keep_days is 'How many days a job stays after it ended; set_retention changes it. Checkpoints and events are dropped by the day, once no tenant keeps them.';
 comment on column milepost.tenants.created_at is 'When it was created.';
 
 alter table milepost.tenants enable row level security;

@@ -41,6 +41,8 @@ create table if not exists milepost.jobs (
   last_checkpoint_at timestamptz,
   last_progress_at   timestamptz,
   finished_at        timestamptz,
+  search_text        text not null generated always as (lower(key || ' ' || name || ' ' || kind || coalesce(' ' || error, ''))) stored,
+  ended_metadata     jsonb generated always as (case when finished_at is not null then metadata end) stored,
   constraint jobs_pkey primary key (job_id),
   constraint jobs_tenant_exists foreign key (tenant_id) references milepost.tenants (tenant_id) on delete cascade,
   constraint job_key_is_unique_in_its_tenant unique (tenant_id, key),
@@ -57,6 +59,25 @@ create index if not exists jobs_newest_first on milepost.jobs (tenant_id, create
 create index if not exists jobs_active on milepost.jobs (tenant_id, state) where finished_at is null;
 create index if not exists jobs_waiting on milepost.jobs (tenant_id, kind, priority desc, created_at)
   where state in ('pending', 'retrying');
+-- History is asked by when jobs ended. A checkpoint leaves finished_at alone.
+create index if not exists jobs_finished on milepost.jobs (tenant_id, finished_at desc, job_id desc) where finished_at is not null;
+create index if not exists jobs_by_kind on milepost.jobs (tenant_id, kind, created_at desc, job_id desc);
+create index if not exists jobs_by_owner on milepost.jobs (tenant_id, owner_id, created_at desc, job_id desc) where owner_id is not null;
+create index if not exists jobs_that_failed on milepost.jobs (tenant_id, state, created_at desc, job_id desc)
+  where state in ('failed', 'canceled');
+create index if not exists jobs_with_a_limit on milepost.jobs (tenant_id) where stall_after_ms is not null and finished_at is null;
+create index if not exists jobs_by_metadata on milepost.jobs using gin (ended_metadata jsonb_path_ops) where ended_metadata is not null;
+do $$
+begin
+  -- Where an older project has the extension in another schema, its operators are there.
+  execute (
+    select format('create index if not exists jobs_by_text on milepost.jobs using gin (search_text %I.gin_trgm_ops) '
+                  'with (gin_pending_list_limit = 512)', n.nspname)
+    from pg_catalog.pg_extension e join pg_catalog.pg_namespace n on n.oid = e.extnamespace
+    where e.extname = 'pg_trgm');
+end $$;
+-- Of common words the planner has to know that they are.
+alter table milepost.jobs alter column search_text set statistics 1000;
 
 comment on table milepost.jobs is 'One run of something with an end. Read job_progress for figures that depend on now.';
 comment on column milepost.jobs.job_id is 'Its id; part of the Realtime topic job:<job_id>.';
@@ -100,6 +121,8 @@ comment on column milepost.jobs.state_changed_at is 'When its state last changed
 comment on column milepost.jobs.last_checkpoint_at is 'Last contact.';
 comment on column milepost.jobs.last_progress_at is 'Last rise of its counts.';
 comment on column milepost.jobs.finished_at is 'When it ended.';
+comment on column milepost.jobs.search_text is 'What a search by text looks at: key, name, kind and error, in lower case. A checkpoint does not change it, so it may carry an index.';
+comment on column milepost.jobs.ended_metadata is 'Its metadata once it has ended. A checkpoint may change metadata, so only this copy carries an index.';
 
 alter table milepost.jobs enable row level security;
 drop policy if exists "members read their tenant's jobs" on milepost.jobs;

@@ -95,46 +95,62 @@ begin
   end loop;
 end $$;
 
--- make_partitions: one partition a day, made ahead, and a default one, so that a missing day never loses a checkpoint.
+-- make_partitions: one partition a day, made ahead, and a default one, so that a missing day never loses a checkpoint. What went
+-- to the default one moves when its day is made.
 create or replace function milepost_private.make_partitions(first_day date, last_day date)
 returns int
 language plpgsql
 volatile
 security definer                -- the sweep calls it as service_role, which owns nothing
 set search_path = ''
+-- Whoever reads or writes the default partition holds this up. It gives up before Postgres would look for a deadlock and stop
+-- a worker's request: the next sweep tries again.
+set lock_timeout = '500ms'
 as $$
 declare
-  v_table text;
-  v_day   date;
-  v_name  text;
-  v_made  int := 0;
+  v_table   text;
+  v_moment  text;
+  v_default text;
+  v_name    text;
+  v_day     date;
+  v_days    date[];
+  v_made    int := 0;
 begin
   foreach v_table in array array['checkpoints', 'events'] loop
-    if to_regclass(format('milepost_private.%s_default', v_table)) is null then
-      execute format('create table milepost_private.%I partition of milepost.%I default', v_table || '_default', v_table);
-      execute format('alter table milepost_private.%I enable row level security', v_table || '_default');
-      execute format('revoke all on milepost_private.%I from public, anon, authenticated', v_table || '_default');
+    v_moment := case v_table when 'checkpoints' then 'received_at' else 'ts' end;
+    v_default := v_table || '_default';
+    if to_regclass('milepost_private.' || v_default) is null then
+      execute format('create table milepost_private.%I partition of milepost.%I default', v_default, v_table);
+      execute format('alter table milepost_private.%I enable row level security', v_default);
+      execute format('revoke all on milepost_private.%I from public, anon, authenticated', v_default);
     end if;
-    for v_day in select d::date from generate_series(first_day, last_day, interval '1 day') d loop
+    execute format('select array_agg(distinct (%I at time zone ''utc'')::date) from milepost_private.%I', v_moment, v_default) into v_days;
+    for v_day in
+      select d::date from generate_series(first_day, last_day, interval '1 day') d union select unnest(v_days) order by 1
+    loop
       v_name := format('%s_%s', v_table, to_char(v_day, 'YYYYMMDD'));
       continue when to_regclass('milepost_private.' || v_name) is not null;
-      begin
-        execute format('create table milepost_private.%I partition of milepost.%I for values from (%L) to (%L)',
-                       v_name, v_table, v_day::text || ' 00:00:00+00', (v_day + 1)::text || ' 00:00:00+00');
-        execute format('alter table milepost_private.%I enable row level security', v_name);
-        execute format('revoke all on milepost_private.%I from public, anon, authenticated', v_name);
-        v_made := v_made + 1;
-      exception when check_violation then
-        -- Rows of that day already lie in the default partition: they stay there, and so will the day's others.
-        null;
-      end;
+      -- Filled before it is attached: so nothing is written twice, and no event is broadcast twice.
+      execute format('lock table milepost_private.%I in access exclusive mode', v_default);
+      execute format('create table milepost_private.%I (like milepost.%I including defaults including constraints including storage)',
+                     v_name, v_table);
+      execute format('alter table milepost_private.%I enable row level security', v_name);
+      execute format('revoke all on milepost_private.%I from public, anon, authenticated', v_name);
+      execute format('with moved as (delete from milepost_private.%I where %I >= $1 and %2$I < $2 returning *) '
+                     'insert into milepost_private.%I select * from moved', v_default, v_moment, v_name)
+        using v_day::timestamp at time zone 'utc', (v_day + 1)::timestamp at time zone 'utc';
+      execute format('alter table milepost.%I attach partition milepost_private.%I for values from (%L) to (%L)',
+                     v_table, v_name, v_day::text || ' 00:00:00+00', (v_day + 1)::text || ' 00:00:00+00');
+      v_made := v_made + 1;
     end loop;
   end loop;
   return v_made;
+exception when lock_not_available then
+  return 0;
 end;
 $$;
 comment on function milepost_private.make_partitions(date, date) is
-'Makes the daily partitions of checkpoints and events from the first to the last day (UTC) and returns how many were made.';
+'Makes the daily partitions of checkpoints and events from the first to the last day (UTC), and of the days that lie in the default partition; returns how many were made, 0 where somebody held it up.';
 revoke execute on function milepost_private.make_partitions(date, date) from public, anon, authenticated;
 grant execute on function milepost_private.make_partitions(date, date) to service_role;
 

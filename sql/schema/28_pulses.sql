@@ -19,6 +19,8 @@ create table if not exists milepost_private.pulses (
   constraint pulses_pkey primary key (job_id),
   constraint pulses_job_exists foreign key (job_id) references milepost.jobs (job_id) on delete cascade
 ) with (fillfactor = 50);
+-- Who asks for what is stuck looks at those at work, not at the pulses of all that ended. A checkpoint leaves `running` alone.
+create index if not exists pulses_running on milepost_private.pulses (tenant_id, job_id) where running;
 comment on table milepost_private.pulses is 'Per job: its active clock, its pace and its rhythm.';
 comment on column milepost_private.pulses.active_s is 'The active clock at active_at, in seconds: time spent running, pauses and waits excluded.';
 comment on column milepost_private.pulses.running is 'Whether the active clock has run since active_at.';

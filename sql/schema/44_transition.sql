@@ -54,6 +54,12 @@ begin
       else transition.at + milepost_private.backoff_ms(j.retry_backoff_ms, j.attempt) * interval '1 millisecond' end
   where j.job_id = transition.job_id;
 
+  -- What people do, and the sweep in their place; not that it ends what they asked for.
+  if verb in ('pause', 'resume', 'cancel', 'retry') or verb = 'reset' and new_state in ('retrying', 'failed') then
+    perform milepost_private.write_audit(v_job.tenant_id, transition.actor, verb, v_job.key,
+      jsonb_build_object('prior_state', v_prior, 'new_state', new_state, 'attempt', v_job.attempt), reason, v_job.job_id);
+  end if;
+
   if milepost_private.is_terminal(new_state) then
     update milepost.stages s set state = transition.new_state, finished_at = coalesce(s.finished_at, transition.at)
     where s.job_id = transition.job_id and s.state = 'running';

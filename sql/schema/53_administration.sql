@@ -2,12 +2,17 @@
 -- Milepost key manages neither.
 create or replace function milepost.create_tenant(name text)
 returns jsonb
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
-  insert into milepost.tenants (name) values (create_tenant.name)
-  returning jsonb_build_object('tenant_id', tenant_id, 'name', tenants.name);
+declare
+  v_tenant uuid;
+begin
+  insert into milepost.tenants as t (name) values (create_tenant.name) returning t.tenant_id into v_tenant;
+  perform milepost_private.write_audit(v_tenant, milepost_private.actor(), 'create_tenant', create_tenant.name);
+  return jsonb_build_object('tenant_id', v_tenant, 'name', create_tenant.name);
+end;
 $$;
 comment on function milepost.create_tenant(text) is 'Creates a tenant: {"tenant_id", "name"}.';
 revoke execute on function milepost.create_tenant(text) from public, anon, authenticated;
@@ -88,6 +93,8 @@ begin
   values (create_key.tenant_id, create_key.scope, create_key.name, left(v_key, 11),
           encode(sha256(convert_to(v_key, 'utf8')), 'hex'), create_key.expires_at, create_key.kinds)
   returning key_id into v_key_id;
+  perform milepost_private.write_audit(create_key.tenant_id, milepost_private.actor(), 'create_key', v_key_id::text,
+    jsonb_build_object('scope', scope, 'name', name, 'prefix', left(v_key, 11), 'expires_at', milepost_private.iso(expires_at), 'kinds', kinds));
   return jsonb_build_object('key', v_key, 'key_id', v_key_id, 'tenant_id', tenant_id, 'scope', scope, 'name', name,
     'prefix', left(v_key, 11), 'expires_at', milepost_private.iso(expires_at), 'kinds', kinds);
 end;
@@ -150,17 +157,21 @@ security definer                -- nobody but the service may write keys; check_
 set search_path = ''
 as $$
 declare
-  v_tenant uuid;
+  v_key milepost_private.keys;
 begin
-  select k.tenant_id into v_tenant from milepost_private.keys k where k.key_id = revoke_key.key_id;
+  select * into v_key from milepost_private.keys k where k.key_id = revoke_key.key_id for update;
   -- First: to who is no admin, a key that is absent and another tenant's look the same.
-  perform milepost_private.check_admin(v_tenant);
+  perform milepost_private.check_admin(v_key.tenant_id);
   -- GUARD: no such key
-  if v_tenant is null then
+  if v_key.key_id is null then
     perform milepost_private.refuse(404, 'key_not_found', format('Expected the id of a key; %s is none.', revoke_key.key_id),
       'List them with: milepost keys list');
   end if;
-  update milepost_private.keys k set revoked_at = coalesce(k.revoked_at, now()) where k.key_id = revoke_key.key_id;
+  if v_key.revoked_at is null then
+    update milepost_private.keys k set revoked_at = now() where k.key_id = revoke_key.key_id;
+    perform milepost_private.write_audit(v_key.tenant_id, milepost_private.actor(), 'revoke_key', v_key.key_id::text,
+      jsonb_build_object('scope', v_key.scope, 'name', v_key.name, 'prefix', v_key.prefix));
+  end if;
   return jsonb_build_object('key_id', revoke_key.key_id, 'revoked', true);
 end;
 $$;
@@ -199,6 +210,8 @@ begin
   end if;
   insert into milepost.members as m (tenant_id, user_id, role) values (add_member.tenant_id, add_member.user_id, add_member.role)
   on conflict on constraint members_pkey do update set role = excluded.role;
+  perform milepost_private.write_audit(add_member.tenant_id, milepost_private.actor(), 'add_member', user_id::text,
+    jsonb_build_object('role', role));
   return jsonb_build_object('tenant_id', tenant_id, 'user_id', user_id, 'role', role);
 end;
 $$;
@@ -231,8 +244,9 @@ begin
   -- GUARD: no such member
   if not found then
     perform milepost_private.refuse(404, 'member_not_found', format('Expected the id of a member; %s is none.', remove_member.user_id),
-      'List them with: select * from milepost.members');
+      'List them with: milepost members list');
   end if;
+  perform milepost_private.write_audit(remove_member.tenant_id, milepost_private.actor(), 'remove_member', user_id::text);
   return jsonb_build_object('tenant_id', tenant_id, 'user_id', user_id, 'removed', true);
 end;
 $$;

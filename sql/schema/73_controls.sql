@@ -104,6 +104,8 @@ begin
       'Ask an admin of the tenant for the role operator, or use an operator key.');
   end if;
   update milepost.jobs j set priority = set_priority.priority where j.job_id = set_priority.job_id;
+  perform milepost_private.write_audit(v_job.tenant_id, milepost_private.actor(), 'set_priority', v_job.key,
+    jsonb_build_object('prior_priority', v_job.priority, 'priority', priority), reason, v_job.job_id);
   perform milepost_private.emit(array[row(v_job.job_id, 'job.priority_changed', jsonb_build_object(
     'prior_priority', v_job.priority, 'priority', priority, 'reason', reason, 'actor', milepost_private.actor()
   ))::milepost_private.event_draft], clock_timestamp());

@@ -10,7 +10,7 @@ begin
     return;
   end if;
   perform cron.schedule('milepost-sweep', '30 seconds', 'select milepost.sweep()');
-  perform cron.schedule('milepost-purge', '30 3 * * *', 'select milepost.purge_history()');
+  perform cron.schedule('milepost-purge', '*/5 * * * *', 'select milepost.purge_history()');
   perform cron.schedule('milepost-prune', '45 3 * * *',
     'delete from cron.job_run_details d using cron.job j '
     'where j.jobid = d.jobid and j.jobname like ''milepost-%'' and d.end_time < now() - interval ''1 day''');

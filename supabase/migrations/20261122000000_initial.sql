@@ -16,6 +16,9 @@ comment on schema milepost_private is
 revoke all on schema milepost, milepost_private from public, anon;
 grant usage on schema milepost, milepost_private to authenticated, service_role;
 
+-- Trigrams, for searching text. Supabase keeps extensions in a schema of their own, which stays when Milepost goes.
+create extension if not exists pg_trgm with schema extensions;
+
 -- ==== sql/schema/01_refuse.sql
 
 -- refuse: the one way in which the database says no. PostgREST turns it into an HTTP answer of this status and body.
@@ -57,10 +60,12 @@ create table if not exists milepost.tenants (
   messages_per_s       double precision not null default 80,
   requests_per_s       int not null default 1000,
   waiting_jobs_most    int not null default 10000,
+  keep_days            int not null default 30,
   created_at           timestamptz not null default now(),
   constraint tenants_pkey primary key (tenant_id),
   constraint tenant_name_is_short check (length(name) between 1 and 200),
   constraint progress_interval_is_not_negative check (progress_interval_ms between 0 and 3600000),
+  constraint history_is_kept_a_day_to_ten_years check (keep_days between 1 and 3650),
   constraint message_budget_is_positive check (messages_per_s > 0),
   constraint requests_per_s_is_positive check (requests_per_s > 0),
   constraint waiting_jobs_most_is_not_negative check (waiting_jobs_most >= 0),
@@ -75,6 +80,7 @@ comment on column milepost.tenants.progress_step_percent is 'A progress event is
 comment on column milepost.tenants.messages_per_s is 'Realtime messages a second that progress may cost; the interval of progress events stretches to keep within it. Supabase''s free plan has 100 for the whole project.';
 comment on column milepost.tenants.requests_per_s is 'Requests a second, over ten seconds, of all its keys and users to the functions; more are answered 429.';
 comment on column milepost.tenants.waiting_jobs_most is 'Jobs that may wait to be claimed; a further one is answered 429.';
+comment on column milepost.tenants.keep_days is 'How many days a job stays after it ended; set_retention changes it. Checkpoints and events are dropped by the day, once no tenant keeps them.';
 comment on column milepost.tenants.created_at is 'When it was created.';
 
 alter table milepost.tenants enable row level security;
@@ -188,6 +194,27 @@ comment on function milepost_private.my_tenants() is
 'Tenants that the caller may read: a user''s memberships, or the tenant of the Milepost key that call_with_key entered with.';
 revoke execute on function milepost_private.my_tenants() from public, anon, authenticated;
 grant execute on function milepost_private.my_tenants() to authenticated, service_role;
+
+-- my_operated_tenants: those of them whose audit the caller may read.
+create or replace function milepost_private.my_operated_tenants()
+returns setof uuid
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+  return query
+  select m.tenant_id from milepost.members m where m.user_id = auth.uid() and m.role in ('operator', 'admin')
+  union all
+  select k.tenant_id from milepost_private.key_by_hash(nullif(current_setting('milepost.key_hash', true), '')) k
+  where k.tenant_id is not null and k.scope = 'operator';
+end;
+$$;
+comment on function milepost_private.my_operated_tenants() is
+'Tenants in which the caller is an operator or an admin, or that of the operator key that call_with_key entered with.';
+revoke execute on function milepost_private.my_operated_tenants() from public, anon, authenticated;
+grant execute on function milepost_private.my_operated_tenants() to authenticated, service_role;
 
 -- may_control: may the caller pause, resume, cancel, retry this job?
 create or replace function milepost_private.may_control(tenant_id uuid, owner_id uuid, kind text)
@@ -317,6 +344,97 @@ create policy "members see their tenants" on milepost.tenants for select to auth
 drop policy if exists "members see who else is a member" on milepost.members;
 create policy "members see who else is a member" on milepost.members for select to authenticated
   using (tenant_id = any (array(select milepost_private.my_tenants())));
+
+-- ==== sql/schema/14_audit.sql
+
+-- audit: who did what beside the workers. Append-only: nobody is granted to change it, and only write_audit adds to it.
+create table if not exists milepost.audit (
+  audit_id       bigint generated always as identity,
+  tenant_id      uuid not null,
+  at             timestamptz not null default clock_timestamp(),
+  actor          text not null,
+  action         text not null,
+  job_id         uuid,
+  subject        text,
+  reason         text,
+  details        jsonb not null default '{}',
+  constraint audit_pkey primary key (audit_id),
+  constraint audit_tenant_exists foreign key (tenant_id) references milepost.tenants (tenant_id) on delete cascade
+);
+create index if not exists audit_by_tenant on milepost.audit (tenant_id, audit_id desc);
+create index if not exists audit_by_job on milepost.audit (job_id, audit_id desc) where job_id is not null;
+create index if not exists audit_by_time on milepost.audit (at);
+
+comment on table milepost.audit is
+'Who paused, resumed, canceled, reset, retried or moved jobs, made or revoked keys, added or removed members, changed retention. Kept for a year, or for as long as jobs if that is longer.';
+comment on column milepost.audit.audit_id is 'Order of writing.';
+comment on column milepost.audit.tenant_id is 'The tenant.';
+comment on column milepost.audit.at is 'When it was done.';
+comment on column milepost.audit.actor is 'Who did it: user:<id>, key:<id> or system (the sweep, or who holds the service key).';
+comment on column milepost.audit.action is 'pause, resume, cancel, retry, reset, set_priority, create_tenant, create_key, revoke_key, add_member, remove_member, set_retention.';
+comment on column milepost.audit.job_id is 'The job it was done to; it may be gone by now.';
+comment on column milepost.audit.subject is 'What it was done to: the job''s key, the id of the key, the user.';
+comment on column milepost.audit.reason is 'Why, as the actor said.';
+comment on column milepost.audit.details is 'What changed: prior_state, new_state, attempt; scope; role; ...';
+
+alter table milepost.audit enable row level security;
+drop policy if exists "operators read their tenant's audit" on milepost.audit;
+create policy "operators read their tenant's audit" on milepost.audit for select to authenticated
+  using (tenant_id = any (array(select milepost_private.my_operated_tenants())));
+revoke all on milepost.audit from public, anon, authenticated, service_role;
+grant select on milepost.audit to authenticated, service_role;
+
+create or replace function milepost_private.write_audit(
+  tenant_id uuid,
+  actor     text,
+  action    text,
+  subject   text,
+  details   jsonb default '{}',
+  reason    text default null,
+  job_id    uuid default null
+)
+returns void
+language plpgsql
+volatile
+security definer                -- nobody else may write it, so that nobody can write it otherwise
+set search_path = ''
+as $$
+begin
+  insert into milepost.audit (tenant_id, actor, action, job_id, subject, reason, details)
+  values (write_audit.tenant_id, write_audit.actor, write_audit.action, write_audit.job_id, write_audit.subject,
+          write_audit.reason, jsonb_strip_nulls(write_audit.details));
+end;
+$$;
+comment on function milepost_private.write_audit(uuid, text, text, text, jsonb, text, uuid) is 'Adds an entry to the audit.';
+revoke execute on function milepost_private.write_audit(uuid, text, text, text, jsonb, text, uuid) from public, anon, authenticated;
+grant execute on function milepost_private.write_audit(uuid, text, text, text, jsonb, text, uuid) to service_role;
+
+-- purge_audit: a bounded step of the purge. A definer, since the audit is nobody's to delete from.
+create or replace function milepost_private.purge_audit(at timestamptz)
+returns int
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+  v_gone int;
+begin
+  delete from milepost.audit a
+  where a.audit_id in (
+    select o.audit_id from milepost.audit o join milepost.tenants t on t.tenant_id = o.tenant_id
+    -- The first condition is the index's.
+    where o.at < purge_audit.at - interval '365 days'
+      and o.at < purge_audit.at - greatest(t.keep_days, 365) * interval '1 day'
+    limit 1000);
+  get diagnostics v_gone = row_count;
+  return v_gone;
+end;
+$$;
+comment on function milepost_private.purge_audit(timestamptz) is
+'Deletes at most 1,000 entries that are older than a year and than the tenant keeps its jobs; returns how many.';
+revoke execute on function milepost_private.purge_audit(timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.purge_audit(timestamptz) to service_role;
 
 -- ==== sql/schema/14_loads.sql
 
@@ -1664,6 +1782,8 @@ create table if not exists milepost.jobs (
   last_checkpoint_at timestamptz,
   last_progress_at   timestamptz,
   finished_at        timestamptz,
+  search_text        text not null generated always as (lower(key || ' ' || name || ' ' || kind || coalesce(' ' || error, ''))) stored,
+  ended_metadata     jsonb generated always as (case when finished_at is not null then metadata end) stored,
   constraint jobs_pkey primary key (job_id),
   constraint jobs_tenant_exists foreign key (tenant_id) references milepost.tenants (tenant_id) on delete cascade,
   constraint job_key_is_unique_in_its_tenant unique (tenant_id, key),
@@ -1680,6 +1800,25 @@ create index if not exists jobs_newest_first on milepost.jobs (tenant_id, create
 create index if not exists jobs_active on milepost.jobs (tenant_id, state) where finished_at is null;
 create index if not exists jobs_waiting on milepost.jobs (tenant_id, kind, priority desc, created_at)
   where state in ('pending', 'retrying');
+-- History is asked by when jobs ended. A checkpoint leaves finished_at alone.
+create index if not exists jobs_finished on milepost.jobs (tenant_id, finished_at desc, job_id desc) where finished_at is not null;
+create index if not exists jobs_by_kind on milepost.jobs (tenant_id, kind, created_at desc, job_id desc);
+create index if not exists jobs_by_owner on milepost.jobs (tenant_id, owner_id, created_at desc, job_id desc) where owner_id is not null;
+create index if not exists jobs_that_failed on milepost.jobs (tenant_id, state, created_at desc, job_id desc)
+  where state in ('failed', 'canceled');
+create index if not exists jobs_with_a_limit on milepost.jobs (tenant_id) where stall_after_ms is not null and finished_at is null;
+create index if not exists jobs_by_metadata on milepost.jobs using gin (ended_metadata jsonb_path_ops) where ended_metadata is not null;
+do $$
+begin
+  -- Where an older project has the extension in another schema, its operators are there.
+  execute (
+    select format('create index if not exists jobs_by_text on milepost.jobs using gin (search_text %I.gin_trgm_ops) '
+                  'with (gin_pending_list_limit = 512)', n.nspname)
+    from pg_catalog.pg_extension e join pg_catalog.pg_namespace n on n.oid = e.extnamespace
+    where e.extname = 'pg_trgm');
+end $$;
+-- Of common words the planner has to know that they are.
+alter table milepost.jobs alter column search_text set statistics 1000;
 
 comment on table milepost.jobs is 'One run of something with an end. Read job_progress for figures that depend on now.';
 comment on column milepost.jobs.job_id is 'Its id; part of the Realtime topic job:<job_id>.';
@@ -1723,6 +1862,8 @@ comment on column milepost.jobs.state_changed_at is 'When its state last changed
 comment on column milepost.jobs.last_checkpoint_at is 'Last contact.';
 comment on column milepost.jobs.last_progress_at is 'Last rise of its counts.';
 comment on column milepost.jobs.finished_at is 'When it ended.';
+comment on column milepost.jobs.search_text is 'What a search by text looks at: key, name, kind and error, in lower case. A checkpoint does not change it, so it may carry an index.';
+comment on column milepost.jobs.ended_metadata is 'Its metadata once it has ended. A checkpoint may change metadata, so only this copy carries an index.';
 
 alter table milepost.jobs enable row level security;
 drop policy if exists "members read their tenant's jobs" on milepost.jobs;
@@ -2086,46 +2227,62 @@ begin
   end loop;
 end $$;
 
--- make_partitions: one partition a day, made ahead, and a default one, so that a missing day never loses a checkpoint.
+-- make_partitions: one partition a day, made ahead, and a default one, so that a missing day never loses a checkpoint. What went
+-- to the default one moves when its day is made.
 create or replace function milepost_private.make_partitions(first_day date, last_day date)
 returns int
 language plpgsql
 volatile
 security definer                -- the sweep calls it as service_role, which owns nothing
 set search_path = ''
+-- Whoever reads or writes the default partition holds this up. It gives up before Postgres would look for a deadlock and stop
+-- a worker's request: the next sweep tries again.
+set lock_timeout = '500ms'
 as $$
 declare
-  v_table text;
-  v_day   date;
-  v_name  text;
-  v_made  int := 0;
+  v_table   text;
+  v_moment  text;
+  v_default text;
+  v_name    text;
+  v_day     date;
+  v_days    date[];
+  v_made    int := 0;
 begin
   foreach v_table in array array['checkpoints', 'events'] loop
-    if to_regclass(format('milepost_private.%s_default', v_table)) is null then
-      execute format('create table milepost_private.%I partition of milepost.%I default', v_table || '_default', v_table);
-      execute format('alter table milepost_private.%I enable row level security', v_table || '_default');
-      execute format('revoke all on milepost_private.%I from public, anon, authenticated', v_table || '_default');
+    v_moment := case v_table when 'checkpoints' then 'received_at' else 'ts' end;
+    v_default := v_table || '_default';
+    if to_regclass('milepost_private.' || v_default) is null then
+      execute format('create table milepost_private.%I partition of milepost.%I default', v_default, v_table);
+      execute format('alter table milepost_private.%I enable row level security', v_default);
+      execute format('revoke all on milepost_private.%I from public, anon, authenticated', v_default);
     end if;
-    for v_day in select d::date from generate_series(first_day, last_day, interval '1 day') d loop
+    execute format('select array_agg(distinct (%I at time zone ''utc'')::date) from milepost_private.%I', v_moment, v_default) into v_days;
+    for v_day in
+      select d::date from generate_series(first_day, last_day, interval '1 day') d union select unnest(v_days) order by 1
+    loop
       v_name := format('%s_%s', v_table, to_char(v_day, 'YYYYMMDD'));
       continue when to_regclass('milepost_private.' || v_name) is not null;
-      begin
-        execute format('create table milepost_private.%I partition of milepost.%I for values from (%L) to (%L)',
-                       v_name, v_table, v_day::text || ' 00:00:00+00', (v_day + 1)::text || ' 00:00:00+00');
-        execute format('alter table milepost_private.%I enable row level security', v_name);
-        execute format('revoke all on milepost_private.%I from public, anon, authenticated', v_name);
-        v_made := v_made + 1;
-      exception when check_violation then
-        -- Rows of that day already lie in the default partition: they stay there, and so will the day's others.
-        null;
-      end;
+      -- Filled before it is attached: so nothing is written twice, and no event is broadcast twice.
+      execute format('lock table milepost_private.%I in access exclusive mode', v_default);
+      execute format('create table milepost_private.%I (like milepost.%I including defaults including constraints including storage)',
+                     v_name, v_table);
+      execute format('alter table milepost_private.%I enable row level security', v_name);
+      execute format('revoke all on milepost_private.%I from public, anon, authenticated', v_name);
+      execute format('with moved as (delete from milepost_private.%I where %I >= $1 and %2$I < $2 returning *) '
+                     'insert into milepost_private.%I select * from moved', v_default, v_moment, v_name)
+        using v_day::timestamp at time zone 'utc', (v_day + 1)::timestamp at time zone 'utc';
+      execute format('alter table milepost.%I attach partition milepost_private.%I for values from (%L) to (%L)',
+                     v_table, v_name, v_day::text || ' 00:00:00+00', (v_day + 1)::text || ' 00:00:00+00');
+      v_made := v_made + 1;
     end loop;
   end loop;
   return v_made;
+exception when lock_not_available then
+  return 0;
 end;
 $$;
 comment on function milepost_private.make_partitions(date, date) is
-'Makes the daily partitions of checkpoints and events from the first to the last day (UTC) and returns how many were made.';
+'Makes the daily partitions of checkpoints and events from the first to the last day (UTC), and of the days that lie in the default partition; returns how many were made, 0 where somebody held it up.';
 revoke execute on function milepost_private.make_partitions(date, date) from public, anon, authenticated;
 grant execute on function milepost_private.make_partitions(date, date) to service_role;
 
@@ -2232,6 +2389,8 @@ create table if not exists milepost_private.pulses (
   constraint pulses_pkey primary key (job_id),
   constraint pulses_job_exists foreign key (job_id) references milepost.jobs (job_id) on delete cascade
 ) with (fillfactor = 50);
+-- Who asks for what is stuck looks at those at work, not at the pulses of all that ended. A checkpoint leaves `running` alone.
+create index if not exists pulses_running on milepost_private.pulses (tenant_id, job_id) where running;
 comment on table milepost_private.pulses is 'Per job: its active clock, its pace and its rhythm.';
 comment on column milepost_private.pulses.active_s is 'The active clock at active_at, in seconds: time spent running, pauses and waits excluded.';
 comment on column milepost_private.pulses.running is 'Whether the active clock has run since active_at.';
@@ -3181,6 +3340,12 @@ begin
       when transition.verb in ('retry', 'resume') then transition.at
       else transition.at + milepost_private.backoff_ms(j.retry_backoff_ms, j.attempt) * interval '1 millisecond' end
   where j.job_id = transition.job_id;
+
+  -- What people do, and the sweep in their place; not that it ends what they asked for.
+  if verb in ('pause', 'resume', 'cancel', 'retry') or verb = 'reset' and new_state in ('retrying', 'failed') then
+    perform milepost_private.write_audit(v_job.tenant_id, transition.actor, verb, v_job.key,
+      jsonb_build_object('prior_state', v_prior, 'new_state', new_state, 'attempt', v_job.attempt), reason, v_job.job_id);
+  end if;
 
   if milepost_private.is_terminal(new_state) then
     update milepost.stages s set state = transition.new_state, finished_at = coalesce(s.finished_at, transition.at)
@@ -4334,12 +4499,17 @@ grant execute on function milepost.claim_job(jsonb, text[], text) to service_rol
 -- Milepost key manages neither.
 create or replace function milepost.create_tenant(name text)
 returns jsonb
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
-  insert into milepost.tenants (name) values (create_tenant.name)
-  returning jsonb_build_object('tenant_id', tenant_id, 'name', tenants.name);
+declare
+  v_tenant uuid;
+begin
+  insert into milepost.tenants as t (name) values (create_tenant.name) returning t.tenant_id into v_tenant;
+  perform milepost_private.write_audit(v_tenant, milepost_private.actor(), 'create_tenant', create_tenant.name);
+  return jsonb_build_object('tenant_id', v_tenant, 'name', create_tenant.name);
+end;
 $$;
 comment on function milepost.create_tenant(text) is 'Creates a tenant: {"tenant_id", "name"}.';
 revoke execute on function milepost.create_tenant(text) from public, anon, authenticated;
@@ -4420,6 +4590,8 @@ begin
   values (create_key.tenant_id, create_key.scope, create_key.name, left(v_key, 11),
           encode(sha256(convert_to(v_key, 'utf8')), 'hex'), create_key.expires_at, create_key.kinds)
   returning key_id into v_key_id;
+  perform milepost_private.write_audit(create_key.tenant_id, milepost_private.actor(), 'create_key', v_key_id::text,
+    jsonb_build_object('scope', scope, 'name', name, 'prefix', left(v_key, 11), 'expires_at', milepost_private.iso(expires_at), 'kinds', kinds));
   return jsonb_build_object('key', v_key, 'key_id', v_key_id, 'tenant_id', tenant_id, 'scope', scope, 'name', name,
     'prefix', left(v_key, 11), 'expires_at', milepost_private.iso(expires_at), 'kinds', kinds);
 end;
@@ -4482,17 +4654,21 @@ security definer                -- nobody but the service may write keys; check_
 set search_path = ''
 as $$
 declare
-  v_tenant uuid;
+  v_key milepost_private.keys;
 begin
-  select k.tenant_id into v_tenant from milepost_private.keys k where k.key_id = revoke_key.key_id;
+  select * into v_key from milepost_private.keys k where k.key_id = revoke_key.key_id for update;
   -- First: to who is no admin, a key that is absent and another tenant's look the same.
-  perform milepost_private.check_admin(v_tenant);
+  perform milepost_private.check_admin(v_key.tenant_id);
   -- GUARD: no such key
-  if v_tenant is null then
+  if v_key.key_id is null then
     perform milepost_private.refuse(404, 'key_not_found', format('Expected the id of a key; %s is none.', revoke_key.key_id),
       'List them with: milepost keys list');
   end if;
-  update milepost_private.keys k set revoked_at = coalesce(k.revoked_at, now()) where k.key_id = revoke_key.key_id;
+  if v_key.revoked_at is null then
+    update milepost_private.keys k set revoked_at = now() where k.key_id = revoke_key.key_id;
+    perform milepost_private.write_audit(v_key.tenant_id, milepost_private.actor(), 'revoke_key', v_key.key_id::text,
+      jsonb_build_object('scope', v_key.scope, 'name', v_key.name, 'prefix', v_key.prefix));
+  end if;
   return jsonb_build_object('key_id', revoke_key.key_id, 'revoked', true);
 end;
 $$;
@@ -4531,6 +4707,8 @@ begin
   end if;
   insert into milepost.members as m (tenant_id, user_id, role) values (add_member.tenant_id, add_member.user_id, add_member.role)
   on conflict on constraint members_pkey do update set role = excluded.role;
+  perform milepost_private.write_audit(add_member.tenant_id, milepost_private.actor(), 'add_member', user_id::text,
+    jsonb_build_object('role', role));
   return jsonb_build_object('tenant_id', tenant_id, 'user_id', user_id, 'role', role);
 end;
 $$;
@@ -4563,8 +4741,9 @@ begin
   -- GUARD: no such member
   if not found then
     perform milepost_private.refuse(404, 'member_not_found', format('Expected the id of a member; %s is none.', remove_member.user_id),
-      'List them with: select * from milepost.members');
+      'List them with: milepost members list');
   end if;
+  perform milepost_private.write_audit(remove_member.tenant_id, milepost_private.actor(), 'remove_member', user_id::text);
   return jsonb_build_object('tenant_id', tenant_id, 'user_id', user_id, 'removed', true);
 end;
 $$;
@@ -4679,23 +4858,35 @@ comment on type milepost_private.stuck_job is 'A job that is stalled or lost, wh
 
 create or replace function milepost_private.stuck_jobs(at timestamptz)
 returns setof milepost_private.stuck_job
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
+  return query
   select j.job_id, v.liveness, v.reason, v.silence_s, v.threshold_s, c.age_s,
          -- An alarm that resets must be rarer than one that warns: half as long again, and for a job that is not heard of
          -- a minute and a half at least, so that a short network cut costs nothing. What the author declared is taken at its word.
          j.stall_after_ms is not null
          or v.reason = 'no_net_progress'
          or v.silence_s > 1.5 * v.threshold_s and (c.age_s < 20 or c.age_s > 90)
-  from milepost.jobs j
-  join milepost_private.pulses p on p.job_id = j.job_id
+  from (
+    -- Most jobs rose within the last minute, and no threshold is shorter unless it was declared: these need no judging.
+    select q.job_id from milepost_private.pulses q
+    where q.running
+      and (q.active_s + extract(epoch from stuck_jobs.at - q.active_at) - coalesce((q.rhythm).risen_s, 0) > 60
+           or (q.rhythm).falls + (q.rhythm).retries >= 4)
+    union
+    select d.job_id from milepost.jobs d where d.finished_at is null and d.stall_after_ms is not null
+  ) s
+  join milepost_private.pulses p on p.job_id = s.job_id
+  join milepost.jobs j on j.job_id = s.job_id
   left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
   cross join lateral milepost_private.liveness_of(j, p, k, stuck_jobs.at) v
   cross join lateral (select extract(epoch from stuck_jobs.at - coalesce(j.last_checkpoint_at, j.attempt_started_at))::double precision as age_s) c
-  where j.finished_at is null and j.state in ('running', 'completing', 'pausing', 'canceling')
+  where p.running and j.finished_at is null
     and v.liveness in ('stalled', 'lost');
+end;
 $$;
 comment on function milepost_private.stuck_jobs(timestamptz) is 'The active jobs that are stalled or lost at the given time. Cost follows active jobs only.';
 revoke execute on function milepost_private.stuck_jobs(timestamptz) from public, anon, authenticated;
@@ -4865,13 +5056,17 @@ grant execute on function milepost.sweep(timestamptz) to service_role;
 
 -- ==== sql/schema/58_purge_history.sql
 
--- purge_history: drop the partitions of checkpoints and events that are older than 30 days.
+-- purge_history: history that is past its time leaves. Checkpoints and events, nearly all of it, by dropping the partition of
+-- a day, which costs the same however much it holds. Jobs, a row for each run, in steps of bounded size: each step deletes what
+-- ended some days ago as the day went, and never more rows than a worker's request would notice.
 create or replace function milepost_private.drop_partitions(before date)
 returns int
 language plpgsql
 volatile
 security definer                -- only the owner may drop a partition
 set search_path = ''
+-- A drop waits for who reads the history, and everybody else waits for the drop: rather the next purge tries again.
+set lock_timeout = '500ms'
 as $$
 declare
   v_name    text;
@@ -4884,27 +5079,68 @@ begin
       and c.relname ~ '_[0-9]{8}$' and right(c.relname, 8) < to_char(before, 'YYYYMMDD')
     order by 1
   loop
-    execute format('drop table milepost_private.%I', v_name);
-    v_dropped := v_dropped + 1;
+    begin
+      execute format('drop table milepost_private.%I', v_name);
+      v_dropped := v_dropped + 1;
+    exception when lock_not_available then
+      return v_dropped;
+    end;
   end loop;
   return v_dropped;
 end;
 $$;
-comment on function milepost_private.drop_partitions(date) is 'Drops the daily partitions of days before the given one; returns how many.';
+comment on function milepost_private.drop_partitions(date) is
+'Drops the daily partitions of days before the given one; returns how many. Stops where a reader holds one up.';
 revoke execute on function milepost_private.drop_partitions(date) from public, anon, authenticated;
 grant execute on function milepost_private.drop_partitions(date) to service_role;
 
-create or replace function milepost.purge_history()
+-- It had no parameter once; left beside this one, its calls would be ambiguous.
+drop function if exists milepost.purge_history();
+create or replace function milepost.purge_history(at timestamptz default null)
 returns jsonb
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
-  select jsonb_build_object('partitions_dropped', milepost_private.drop_partitions((now() at time zone 'utc')::date - 30));
+declare
+  v_now   timestamptz := coalesce(at, clock_timestamp());
+  v_most  constant int := 1000;           -- jobs a step
+  v_most_items constant int := 20000;     -- items a step: one job may have more of them than there are jobs
+  v_jobs  uuid[];
+  v_gone  int;
+  v_items int;
+  v_audit int := milepost_private.purge_audit(v_now);
+begin
+  select array_agg(x.job_id) into v_jobs
+  from (
+    select l.job_id from milepost.tenants t
+    cross join lateral (
+      select j.job_id from milepost.jobs j
+      where j.tenant_id = t.tenant_id and j.finished_at < v_now - t.keep_days * interval '1 day'
+      order by j.finished_at limit v_most
+      for update skip locked) l
+    limit v_most
+  ) x;
+
+  delete from milepost.items i
+  where (i.job_id, i.stage, i.key) in (
+    select d.job_id, d.stage, d.key from milepost.items d where d.job_id = any (v_jobs) limit v_most_items);
+  get diagnostics v_items = row_count;
+  delete from milepost.jobs j
+  where j.job_id = any (v_jobs) and not exists (select from milepost.items i where i.job_id = j.job_id);
+  get diagnostics v_gone = row_count;
+
+  return jsonb_build_object(
+    'jobs_deleted', v_gone, 'items_deleted', v_items, 'audit_deleted', v_audit,
+    'more', v_gone = v_most or v_items = v_most_items or v_audit = 1000,
+    'partitions_dropped', milepost_private.drop_partitions(
+      (v_now at time zone 'utc')::date - (select coalesce(max(t.keep_days), 30) from milepost.tenants t)));
+end;
 $$;
-comment on function milepost.purge_history() is 'Drops history older than 30 days by partition.';
-revoke execute on function milepost.purge_history() from public, anon, authenticated;
-grant execute on function milepost.purge_history() to service_role;
+comment on function milepost.purge_history(timestamptz) is
+'One step of retention: deletes jobs that ended more than keep_days ago, at most 1,000 of them and 20,000 items, and drops the partitions of days that no tenant keeps. Returns counts and whether there is more.';
+revoke execute on function milepost.purge_history(timestamptz) from public, anon, authenticated;
+grant execute on function milepost.purge_history(timestamptz) to service_role;
 
 -- ==== sql/schema/59_stream_events.sql
 
@@ -5480,6 +5716,77 @@ comment on function milepost_private.resume_json(uuid) is
 revoke execute on function milepost_private.resume_json(uuid) from public, anon, authenticated;
 grant execute on function milepost_private.resume_json(uuid) to service_role;
 
+-- ==== sql/schema/70_find_jobs.sql
+
+-- find_jobs: the ids of one page of the caller's jobs, newest first, at a cost that does not grow with the history.
+-- Each tenant's newest matches are taken in the order of an index, or, where that would pass by too many others, by the index
+-- of the rarest condition: the planner knows which, since it plans each call with the values at hand.
+create or replace function milepost_private.find_jobs(
+  state    text[],
+  kind     text[],
+  q        text,
+  metadata jsonb,
+  owner    uuid,
+  liveness text[],
+  since    timestamptz,
+  until    timestamptz,
+  after    jsonb,          -- created_at and job_id of the last job of the page before
+  size     int
+)
+returns table (job_id uuid, created_at timestamptz)
+language plpgsql
+stable
+security definer                -- under row level security `like` and `@>` may not use an index; my_tenants decides
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+as $$
+declare
+  v_pattern text := '%' || replace(replace(replace(lower(q), '\', '\\'), '%', '\%'), '_', '\_') || '%';
+  v_after_at timestamptz := (after ->> 0)::timestamptz;
+  v_after_id uuid := (after ->> 1)::uuid;
+begin
+  return query
+  select m.job_id, m.created_at
+  from milepost_private.my_tenants() as t (tenant_id)
+  cross join lateral (
+    select j.job_id, j.created_at
+    from milepost.jobs j
+    where j.tenant_id = t.tenant_id
+      -- Of a case with a constant condition nothing remains in the plan but the branch that holds.
+      and case when find_jobs.state is null then true when cardinality(find_jobs.state) = 1 then j.state = find_jobs.state[1]
+               else j.state = any (find_jobs.state) end
+      -- Jobs in a state that is not terminal are few, and have an index of their own.
+      and (find_jobs.state && array['completed', 'canceled', 'failed'] is not false or j.finished_at is null)
+      and case when find_jobs.kind is null then true when cardinality(find_jobs.kind) = 1 then j.kind = find_jobs.kind[1]
+               else j.kind = any (find_jobs.kind) end
+      and (v_pattern is null or j.search_text like v_pattern)
+      and (find_jobs.metadata is null or j.ended_metadata @> find_jobs.metadata
+           or j.finished_at is null and j.metadata @> find_jobs.metadata)
+      and (find_jobs.owner is null or j.owner_id = find_jobs.owner)
+      and (find_jobs.since is null or j.created_at >= find_jobs.since)
+      and (find_jobs.until is null or j.created_at < find_jobs.until)
+      and (v_after_id is null or (j.created_at, j.job_id) < (v_after_at, v_after_id))
+      -- Liveness is computed, and only a job that is active can be anything but on time.
+      and (find_jobs.liveness is null or j.finished_at is not null and 'on_time' = any (find_jobs.liveness)
+           or j.finished_at is null and (
+             select (milepost_private.liveness_of(j, p, k, now())).liveness = any (find_jobs.liveness)
+             from milepost_private.pulses p
+             left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+             where p.job_id = j.job_id))
+    order by j.created_at desc, j.job_id desc
+    limit find_jobs.size
+  ) m
+  order by m.created_at desc, m.job_id desc
+  limit find_jobs.size;
+end;
+$$;
+comment on function milepost_private.find_jobs(text[], text[], text, jsonb, uuid, text[], timestamptz, timestamptz, jsonb, int) is
+'At most so many of the caller''s jobs that match, newest first, after the given one. Null filters are none.';
+revoke execute on function milepost_private.find_jobs(text[], text[], text, jsonb, uuid, text[], timestamptz, timestamptz, jsonb, int)
+  from public, anon, authenticated;
+grant execute on function milepost_private.find_jobs(text[], text[], text, jsonb, uuid, text[], timestamptz, timestamptz, jsonb, int)
+  to authenticated, service_role;
+
 -- ==== sql/schema/70_get_job_progress.sql
 
 -- get_job_progress: one job, whole.
@@ -5498,6 +5805,8 @@ grant execute on function milepost.get_job_progress(text) to authenticated, serv
 -- ==== sql/schema/71_search_jobs.sql
 
 -- search_jobs: a tenant's jobs, newest first, keyset paged.
+-- It had fewer parameters once; left beside this one, its calls would be ambiguous.
+drop function if exists milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text);
 create or replace function milepost.search_jobs(
   state    text[] default null,
   kind     text[] default null,
@@ -5507,7 +5816,8 @@ create or replace function milepost.search_jobs(
   since    timestamptz default null,
   until    timestamptz default null,
   "limit"  int default 50,
-  after    text default null
+  after    text default null,
+  metadata jsonb default null
 )
 returns jsonb
 language plpgsql
@@ -5517,33 +5827,11 @@ as $$
 declare
   v_size    int := milepost_private.page_size("limit");
   v_after   jsonb := milepost_private.page_after(after);
-  v_tenants uuid[] := array(select milepost_private.my_tenants());
   v_page    jsonb;
 begin
-  with matching as (
-    select j.job_id, j.created_at
-    from milepost.jobs j
-    where j.tenant_id = any (v_tenants)
-      and (search_jobs.state is null or j.state = any (search_jobs.state))
-      and (search_jobs.kind is null or j.kind = any (search_jobs.kind))
-      and (search_jobs.owner is null or j.owner_id = search_jobs.owner)
-      and (search_jobs.since is null or j.created_at >= search_jobs.since)
-      and (search_jobs.until is null or j.created_at < search_jobs.until)
-      and (search_jobs.q is null
-           or strpos(lower(j.key || ' ' || j.name || ' ' || j.kind || ' ' || coalesce(j.message, '') || ' ' || coalesce(j.error, '')),
-                     lower(search_jobs.q)) > 0)
-      and (v_after is null or (j.created_at, j.job_id) < ((v_after ->> 0)::timestamptz, (v_after ->> 1)::uuid))
-      -- Liveness is computed, and only a job that is active can be anything but on time.
-      and (search_jobs.liveness is null or (
-             select f.liveness = any (search_jobs.liveness)
-             from milepost_private.pulses p
-             left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
-             cross join lateral milepost_private.liveness_of(j, p, k, now()) f
-             where p.job_id = j.job_id))
-    order by j.created_at desc, j.job_id desc
-    limit v_size + 1
-  ), page as (
-    select m.*, row_number() over (order by m.created_at desc, m.job_id desc) as place from matching m
+  with page as (
+    select f.*, row_number() over (order by f.created_at desc, f.job_id desc) as place
+    from milepost_private.find_jobs(state, kind, q, metadata, owner, liveness, since, until, v_after, v_size + 1) f
   )
   select jsonb_build_object(
     'jobs', coalesce(jsonb_agg(to_jsonb(s) order by p.place) filter (where p.place <= v_size), '[]'),
@@ -5554,10 +5842,67 @@ begin
   return v_page;
 end;
 $$;
-comment on function milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text) is
-'Jobs by state, kind, text, owner, liveness and time of creation, newest first: {"jobs", "next"}.';
-revoke execute on function milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text) from public, anon, authenticated;
-grant execute on function milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text) to authenticated, service_role;
+comment on function milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text, jsonb) is
+'Jobs by state, kind, text (in key, name, kind and error), owner, liveness, time of creation and metadata (that contains this), newest first: {"jobs", "next"}.';
+revoke execute on function milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text, jsonb) from public, anon, authenticated;
+grant execute on function milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text, jsonb) to authenticated, service_role;
+
+-- ==== sql/schema/72_list_audit.sql
+
+-- list_audit: who did what in the caller's tenants, newest first, keyset paged.
+create or replace function milepost.list_audit(
+  job_id  text default null,
+  action  text[] default null,
+  "limit" int default 50,
+  after   text default null
+)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'  -- of one job, or of all
+as $$
+declare
+  v_tenants uuid[] := array(select milepost_private.my_operated_tenants());
+  v_job     uuid;
+  v_size    int := milepost_private.page_size("limit");
+  v_after   jsonb := milepost_private.page_after(after);
+begin
+  -- GUARD: sees jobs, but operates none of its tenants
+  if v_tenants = '{}' then
+    perform milepost_private.refuse(403, 'not_allowed', 'Expected an operator, an admin or an operator key.',
+      'Ask an admin of the tenant for the role operator, or use an operator key.');
+  end if;
+  -- The audit outlives the job, so its id is enough.
+  if list_audit.job_id is not null then
+    v_job := case when pg_input_is_valid(list_audit.job_id, 'uuid') then list_audit.job_id::uuid
+                  else (milepost_private.visible_job(list_audit.job_id)).job_id end;
+  end if;
+  return (
+    with page as (
+      select a.*, row_number() over (order by a.audit_id desc) as place
+      from milepost.audit a
+      where a.tenant_id = any (v_tenants)
+        and (v_job is null or a.job_id = v_job)
+        and (list_audit.action is null or a.action = any (list_audit.action))
+        and (v_after is null or a.audit_id < (v_after ->> 0)::bigint)
+      order by a.audit_id desc
+      limit v_size + 1
+    )
+    select jsonb_build_object(
+      'audit', coalesce(jsonb_agg(jsonb_build_object(
+        'id', p.audit_id, 'tenant_id', p.tenant_id, 'at', milepost_private.iso(p.at), 'actor', p.actor, 'action', p.action,
+        'job_id', p.job_id, 'subject', p.subject, 'reason', p.reason, 'details', p.details) order by p.place)
+        filter (where p.place <= v_size), '[]'),
+      'next', case when count(*) > v_size then milepost_private.page_cursor(
+        jsonb_build_array(max(p.audit_id) filter (where p.place = v_size))) end)
+    from page p);
+end;
+$$;
+comment on function milepost.list_audit(text, text[], int, text) is
+'What was done by people and the sweep (to one job, if given), newest first: {"audit", "next"}. For operators, admins and operator keys; refuses others with not_allowed.';
+revoke execute on function milepost.list_audit(text, text[], int, text) from public, anon, authenticated;
+grant execute on function milepost.list_audit(text, text[], int, text) to authenticated, service_role;
 
 -- ==== sql/schema/72_lists.sql
 
@@ -5784,6 +6129,8 @@ begin
       'Ask an admin of the tenant for the role operator, or use an operator key.');
   end if;
   update milepost.jobs j set priority = set_priority.priority where j.job_id = set_priority.job_id;
+  perform milepost_private.write_audit(v_job.tenant_id, milepost_private.actor(), 'set_priority', v_job.key,
+    jsonb_build_object('prior_priority', v_job.priority, 'priority', priority), reason, v_job.job_id);
   perform milepost_private.emit(array[row(v_job.job_id, 'job.priority_changed', jsonb_build_object(
     'prior_priority', v_job.priority, 'priority', priority, 'reason', reason, 'actor', milepost_private.actor()
   ))::milepost_private.event_draft], clock_timestamp());
@@ -5805,6 +6152,51 @@ $$;
 comment on function milepost.set_job_priority(text, int, text) is 'Sets a job''s priority: greater is claimed first. Returns the job.';
 revoke execute on function milepost.set_job_priority(text, int, text) from public, anon, authenticated;
 grant execute on function milepost.set_job_priority(text, int, text) to authenticated, service_role;
+
+-- ==== sql/schema/73_set_retention.sql
+
+-- set_retention: how long a tenant's finished jobs stay; for its admins.
+create or replace function milepost_private.set_retention(tenant_id uuid, keep_days int)
+returns void
+language plpgsql
+volatile
+security definer                -- nobody but the service may write tenants; check_admin decides
+set search_path = ''
+as $$
+declare
+  v_prior int := (select t.keep_days from milepost.tenants t where t.tenant_id = set_retention.tenant_id);
+begin
+  perform milepost_private.check_admin(tenant_id);
+  perform milepost_private.check_tenant(tenant_id);
+  -- GUARD: a value that a constraint would refuse less clearly
+  if keep_days is null or keep_days not between 1 and 3650 then
+    perform milepost_private.refuse(422, 'invalid_value',
+      format('Expected keep_days from 1 to 3650; found %s.', coalesce(keep_days::text, 'null')), 'Send a number of days.');
+  end if;
+  update milepost.tenants t set keep_days = set_retention.keep_days where t.tenant_id = set_retention.tenant_id;
+  perform milepost_private.write_audit(set_retention.tenant_id, milepost_private.actor(), 'set_retention', null,
+    jsonb_build_object('prior_keep_days', v_prior, 'keep_days', keep_days));
+end;
+$$;
+comment on function milepost_private.set_retention(uuid, int) is 'Sets keep_days of a tenant for its admin or the service. Refuses with 403, 404 and 422.';
+revoke execute on function milepost_private.set_retention(uuid, int) from public, anon, authenticated;
+grant execute on function milepost_private.set_retention(uuid, int) to authenticated, service_role;
+
+create or replace function milepost.set_retention(tenant_id uuid, keep_days int)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  perform milepost_private.set_retention(tenant_id, keep_days);
+  return jsonb_build_object('tenant_id', tenant_id, 'keep_days', keep_days);
+end;
+$$;
+comment on function milepost.set_retention(uuid, int) is
+'Sets for how many days a tenant''s jobs stay after they ended, 1 to 3650: {"tenant_id", "keep_days"}. For admins.';
+revoke execute on function milepost.set_retention(uuid, int) from public, anon, authenticated;
+grant execute on function milepost.set_retention(uuid, int) to authenticated, service_role;
 
 -- ==== sql/schema/74_call_with_key.sql
 
@@ -6260,7 +6652,7 @@ begin
     return;
   end if;
   perform cron.schedule('milepost-sweep', '30 seconds', 'select milepost.sweep()');
-  perform cron.schedule('milepost-purge', '30 3 * * *', 'select milepost.purge_history()');
+  perform cron.schedule('milepost-purge', '*/5 * * * *', 'select milepost.purge_history()');
   perform cron.schedule('milepost-prune', '45 3 * * *',
     'delete from cron.job_run_details d using cron.job j '
     'where j.jobid = d.jobid and j.jobname like ''milepost-%'' and d.end_time < now() - interval ''1 day''');

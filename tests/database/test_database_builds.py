@@ -21,7 +21,10 @@ Catalog = set[tuple[str, str, str]]
 
 
 def catalog(database: Database) -> Catalog:
-    return {(row["what"], row["name"], row["definition"]) for row in database.rows(DUMP)}
+    # A copy of a database has not its settings: names are to be written whole, whatever the search_path.
+    with database.connection.transaction():
+        database.rows("set local search_path = ''")
+        return {(row["what"], row["name"], row["definition"]) for row in database.rows(DUMP)}
 
 
 @pytest.fixture(scope="module")

@@ -76,12 +76,14 @@ def test_a_list_is_narrowed_by_commas_and_by_repetition(api: Client, fake: FakeP
     address = (
         "/v1/jobs?state=running,paused&state=failed&kind=a&kind=b,c&q=nightly%20import&liveness=late"
         f"&owner={USER}&since=2026-11-22T01:02:03.123Z&until=2026-11-23T00:00:00%2B01:00&limit=200&after=abc"
+        "&metadata=%7B%22team%22:%22blue%22%7D"
     )
     assert api.get(address, headers={"Authorization": f"Bearer {token()}"}).status_code == 200
     assert fake.calls[0].body == {
         "state": ["running", "paused", "failed"],
         "kind": ["a", "b", "c"],
         "q": "nightly import",
+        "metadata": {"team": "blue"},
         "liveness": ["late"],
         "owner": USER,
         "since": "2026-11-22T01:02:03.123Z",
@@ -116,6 +118,8 @@ def test_a_parameter_without_a_value_is_none(api: Client, fake: FakePostgrest) -
         ("after=%00", "invalid_value"),
         ("stat=running", "unknown_field"),
         ("q=" + "x" * 2001, "too_long"),
+        ("metadata=blue", "malformed_json"),
+        ("metadata=[1]", "wrong_type"),
     ],
 )
 def test_a_parameter_that_cannot_be_is_refused_by_its_name(

@@ -99,6 +99,13 @@ def test_scheduled_work_is_done_for_who_knows_the_secret(
     assert (response.status_code, response.get_json()) == (200, {"done": 1})
 
 
+def test_retention_goes_on_step_by_step_until_nothing_is_left(api: Client, fake: FakePostgrest) -> None:
+    steps = iter([{"jobs_deleted": 1000, "more": True}, {"jobs_deleted": 7, "more": False}])
+    fake.replies["purge_history"] = lambda _call: Reply(next(steps))
+    response = api.post("/cron/purge", headers={"Authorization": "Bearer secret of the cron"})
+    assert response.get_json() == {"jobs_deleted": 1007}
+
+
 @pytest.mark.parametrize(
     "authorization",
     [None, "Bearer", "Bearer wrong", "Bearer secret of the cro", "secret of the cron", "Bearer é"],
