@@ -12,7 +12,19 @@ from werkzeug.exceptions import NotFound as NoSuchPath
 from werkzeug.routing import Map, MapAdapter, Rule
 from werkzeug.wrappers import Request, Response
 
-from functions import bodies, checkpoints, cron, events, health, jobs, journal, openapi, operations, pings
+from functions import (
+    bodies,
+    checkpoints,
+    cron,
+    events,
+    health,
+    history,
+    jobs,
+    journal,
+    openapi,
+    operations,
+    pings,
+)
 from functions.answers import nothing
 from functions.refusals import Broken, NotFound, Refused, WrongMethod
 
@@ -34,6 +46,8 @@ ROUTES = Map(
         Rule("/v1/jobs/<path:job>/retry", methods=["POST"], endpoint=jobs.retry),
         Rule("/v1/jobs/<path:job>/priority", methods=["POST"], endpoint=jobs.set_priority),
         Rule("/v1/events", methods=["GET"], endpoint=events.stream),
+        Rule("/v1/history", methods=["GET"], endpoint=history.stats),
+        Rule("/v1/history/jobs", methods=["GET"], endpoint=history.jobs),
         Rule("/v1/operations/<path:job>", methods=["GET"], endpoint=operations.one),
         Rule("/health", methods=["GET"], endpoint=health.up),
         Rule("/health/jobs", methods=["GET"], endpoint=health.jobs),
