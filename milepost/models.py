@@ -522,6 +522,12 @@ class JobList(_Answer):
     """Give it as `after` for the next page; null on the last one."""
 
 
+class AnyPage(_Answer):
+    """One page of any list; its rows stay as they came."""
+
+    next: str | None = None
+
+
 class EtaAccuracy(_Answer):
     """How right the finish times of completed runs were: errors |ln(predicted / true)|, 0.1 is about 10 %."""
 
