@@ -3,7 +3,7 @@
 The models describe the parameters in the OpenAPI document as well.
 """
 
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -19,7 +19,7 @@ from pydantic_core import PydanticCustomError
 from werkzeug.wrappers import Request
 
 from functions.refusals import Invalid, NotFound
-from milepost.models import ItemState, JobState, JsonObject, Liveness, Name, Text, Timestamp, Uuid
+from milepost.models import ItemState, JobState, JsonObject, Liveness, Name, Outcome, Text, Timestamp, Uuid
 
 T = TypeVar("T")
 
@@ -69,6 +69,33 @@ class Jobs(Page):
     """Jobs created at this time or later."""
     until: One[Timestamp] | None = None
     """Jobs created before this time."""
+
+
+class Finished(Query):
+    """Which finished jobs."""
+
+    since: One[Timestamp] | None = None
+    """Jobs that ended at this time or later."""
+    until: One[Timestamp] | None = None
+    """Jobs that ended before this time."""
+    kind: Many[Name] | None = None
+    """Jobs of one of these kinds."""
+    state: Many[Outcome] | None = None
+    """Jobs that ended so."""
+    q: One[Text] | None = None
+    """Jobs with this text in their key, name, kind, message or error."""
+
+
+class History(Finished):
+    by: One[Literal["hour", "day", "kind", "none"]] = "day"
+    """What each group of figures is for; `none` asks for the whole only."""
+    zone: One[Annotated[Text, StringConstraints(max_length=100)]] = "UTC"
+    """The time zone whose hours and days are meant, such as Europe/Berlin."""
+
+
+class FinishedJobs(Page, Finished):
+    whole: One[bool] = False
+    """Whether each job comes with its stages, workers, cursor and metadata."""
 
 
 class Items(Page):

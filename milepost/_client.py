@@ -1,7 +1,7 @@
 """A small synchronous client of the HTTP API, used by the SDK's sender and by the command line."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -144,8 +144,7 @@ class Client:
 
         Filters: state, kind, q, owner, liveness, since, until, limit, after.
         """
-        given = {name: value for name, value in filters.items() if value is not None}
-        return self._ask(models.JobList, "GET", "/v1/jobs", params=given)
+        return self._ask(models.JobList, "GET", "/v1/jobs", params=_given(filters))
 
     def job(self, job: str) -> models.Job:
         return self._ask(models.Job, "GET", _path(job))
@@ -155,6 +154,39 @@ class Client:
 
     def events(self, job: str, after: str | None = None) -> models.EventList:
         return self._ask(models.EventList, "GET", _path(job, "events"), params=_after(after))
+
+    def finished_jobs(self, **filters: str | int | Sequence[str] | None) -> models.JobList:
+        """One page of finished jobs, the last one to end first.
+
+        Filters: since, until, kind, state, q, limit, after.
+        """
+        return self._ask(models.JobList, "GET", "/v1/history/jobs", params=_given(filters))
+
+    def history(self, **filters: str | Sequence[str] | None) -> models.HistoryStats:
+        """How finished jobs went. Filters: since, until, kind, state, q, by (hour, day, kind, none), zone."""
+        return self._ask(models.HistoryStats, "GET", "/v1/history", params=_given(filters))
+
+    def all_finished_jobs(self, **filters: str | Sequence[str] | None) -> Iterator[dict[str, Any]]:
+        """Every finished job with all its fields, as the API gives them, the last one to end first.
+
+        Reads page by page. Filters: since, until, kind, state, q.
+        """
+        yield from self._all("/v1/history/jobs", "jobs", whole="true", **filters)
+
+    def all_of_job(self, job_id: str, what: str) -> Iterator[dict[str, Any]]:
+        """Every one of a job's `events`, `checkpoints` or `items`, as the API gives them."""
+        yield from self._all(_path(job_id, what), what)
+
+    def _all(self, path: str, rows: str, **filters: str | Sequence[str] | None) -> Iterator[dict[str, Any]]:
+        after: str | None = None
+        while True:
+            page = self._ask(
+                models.AnyPage, "GET", path, params=_given({**filters, "limit": 200, "after": after})
+            )
+            yield from (page.model_extra or {}).get(rows, [])
+            if page.next is None:
+                return
+            after = page.next
 
     def explain(self, job: str) -> models.Explanation:
         return self._ask(models.Explanation, "GET", _path(job, "explain"))
@@ -168,6 +200,10 @@ class Client:
         """Moves a job forward (greater) or back in the queue; the answer is the job as it is then."""
         body = {"priority": priority} | ({} if reason is None else {"reason": reason})
         return self._ask(models.Job, "POST", _path(job, "priority"), json=body)
+
+
+def _given(filters: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in filters.items() if value is not None}
 
 
 def _path(job: str, what: str | None = None) -> str:

@@ -52,6 +52,7 @@ StageState: TypeAlias = Literal["pending", "running", "completed", "failed", "sk
 ItemState: TypeAlias = Literal["pending", "processing", "completed", "failed", "skipped", "canceled"]
 Directive: TypeAlias = Literal["continue", "pause", "cancel", "stop"]
 Liveness: TypeAlias = Literal["on_time", "late", "stalled", "lost"]
+Outcome: TypeAlias = Literal["completed", "failed", "canceled"]
 Health: TypeAlias = Literal["excellent", "good", "fair", "poor"]
 EtaReason: TypeAlias = Literal[
     "no_total", "no_progress", "paused", "rate_limited", "finished", "not_started", "stalled"
@@ -519,6 +520,80 @@ class JobList(_Answer):
     jobs: list[Job]
     next: str | None = None
     """Give it as `after` for the next page; null on the last one."""
+
+
+class AnyPage(_Answer):
+    """One page of any list; its rows stay as they came."""
+
+    next: str | None = None
+
+
+class EtaAccuracy(_Answer):
+    """How right the finish times of completed runs were: errors |ln(predicted / true)|, 0.1 is about 10 %."""
+
+    runs: int
+    median_error: float
+    p90_error: float
+    bias: float
+    """Above 0 is too late, below 0 too early."""
+    coverage: float | None = None
+    """Share of cases in which the range held the truth; 0.8 is meant."""
+    mean_width: float | None = None
+
+
+class HistoryFigures(_Answer):
+    """How some finished jobs went. Rates are shares of the runs; durations and speeds are completed runs'."""
+
+    runs: int
+    completed: int
+    failed: int
+    canceled: int
+    success_rate: float | None = None
+    failure_rate: float | None = None
+    duration_p50_ms: float | None = None
+    """Active time: half of the runs took no longer."""
+    duration_p95_ms: float | None = None
+    items_per_s_p50: float | None = None
+    items_completed: int = 0
+    items_failed: int = 0
+    bytes_processed: int = 0
+    last_finished_at: datetime | None = None
+
+
+class HistoryGroup(HistoryFigures):
+    """The jobs that ended in one hour or day, or that are of one kind."""
+
+    at: datetime | None = None
+    """When the hour or day began."""
+    kind: str | None = None
+    eta_accuracy: EtaAccuracy | None = None
+    """Of the kind's newest 200 completed runs in the range."""
+
+
+class ErrorPattern(_Answer):
+    """Failures whose error differs by numbers, names and places only."""
+
+    pattern: str
+    count: int
+    kinds: list[str] = []
+    example: str
+    last_job: str
+    last_job_id: str
+    last_finished_at: datetime
+
+
+class HistoryStats(_Answer):
+    """How the jobs that ended in a range of time went."""
+
+    since: datetime
+    until: datetime
+    by: str
+    zone: str
+    total: HistoryFigures
+    groups: list[HistoryGroup]
+    """One for each hour, day or kind that has jobs, in order of time or of the number of runs."""
+    errors: list[ErrorPattern]
+    """The 20 most frequent."""
 
 
 class Item(_Answer):

@@ -100,12 +100,14 @@ function stop(said, hint) {
   main.replaceChildren(el("div", { class: "empty" }, el("p", { class: "said" }, said), el("p", {}, hint)));
 }
 
-/** Shows what the address says: #/?state=running, #/jobs/<id>. */
+/** Shows what the address says: #/?state=running, #/jobs/<id>, #/history. */
 function route() {
   if (!session?.tenantId) return;
   const [path, given] = location.hash.replace(/^#/, "").split("?");
   const jobId = path.match(/^\/jobs\/([0-9a-f-]{36})$/i)?.[1];
-  if (jobId) {
+  if (path === "/history") {
+    showHistory(Object.fromEntries(new URLSearchParams(given)));
+  } else if (jobId) {
     if (view?.jobId === jobId) return;
     if (view === list && list) scrolled = scrollY;
     list?.hide();
@@ -128,6 +130,19 @@ function route() {
       list.focus(from.jobId);
     }
   }
+}
+
+async function showHistory(parameters) {
+  if (!view?.isHistory) {
+    const { historyView } = await import("./history.js");
+    if (!location.hash.startsWith("#/history") || !session?.tenantId) return;
+    list?.hide();
+    if (view !== list) view?.close();
+    view = { ...historyView(session, shell), isHistory: true };
+    main.append(view.node);
+    view.focus();
+  }
+  view.show(parameters);
 }
 
 const shell = {
@@ -200,6 +215,6 @@ addEventListener("keydown", (event) => {
     list.focusSearch();
   }
 });
-setInterval(() => view?.tick(Date.now()), 1000);
+setInterval(() => view?.tick?.(Date.now()), 1000);
 
 begin();

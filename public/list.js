@@ -123,7 +123,7 @@ export function listView({ client, tenantId }, shell) {
   }
 
   function title() {
-    shell.title(counters.running === null ? "Milepost" : `${words.count(counters.running)} running · Milepost`);
+    if (isShown) shell.title(counters.running === null ? "Milepost" : `${words.count(counters.running)} running · Milepost`);
   }
 
   let watch = null;

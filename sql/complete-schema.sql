@@ -2870,6 +2870,61 @@ comment on function milepost_private.add_job(uuid, jsonb, timestamptz) is
 revoke execute on function milepost_private.add_job(uuid, jsonb, timestamptz) from public, anon, authenticated;
 grant execute on function milepost_private.add_job(uuid, jsonb, timestamptz) to service_role;
 
+-- ==== sql/schema/35_check_range.sql
+
+-- check_range: a range of time ends after it begins.
+create or replace function milepost_private.check_range(since timestamptz, until timestamptz)
+returns void
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  -- GUARD: backwards
+  if since >= until then
+    perform milepost_private.refuse(422, 'invalid_value',
+      format('Expected `since` before `until`; found %s and %s.', milepost_private.iso(since), milepost_private.iso(until)),
+      'Exchange the two, or leave one out.');
+  end if;
+end;
+$$;
+comment on function milepost_private.check_range(timestamptz, timestamptz) is 'Refuses with invalid_value where since is not before until.';
+revoke execute on function milepost_private.check_range(timestamptz, timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.check_range(timestamptz, timestamptz) to authenticated, service_role;
+
+-- ==== sql/schema/35_error_pattern.sql
+
+-- error_pattern: what is the same in errors that differ by numbers, names and places.
+create or replace function milepost_private.error_pattern(error text)
+returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_lines text[] := regexp_split_to_array(btrim(left(error, 8000), E' \n\r\t'), '\s*\n\s*');
+  -- A Python traceback says in its last line what went wrong, everything else in its first.
+  v_text  text := left(case when v_lines[1] like 'Traceback (most recent call last)%' then v_lines[cardinality(v_lines)] else v_lines[1] end, 400);
+begin
+  v_text := regexp_replace(v_text, '[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}', '<uuid>', 'gi');
+  v_text := regexp_replace(v_text, '"[^"]*"|`[^`]*`', '<text>', 'g');
+  -- The apostrophe of "can't" quotes nothing: a quotation does not begin within a word.
+  v_text := regexp_replace(v_text, '(^|[^[:alnum:]])''[^'']*''', '\1<text>', 'g');
+  v_text := regexp_replace(v_text, '[a-z][a-z0-9+.-]*://[^[:space:]<>]+', '<url>', 'gi');
+  v_text := regexp_replace(v_text, '(^|[[:space:](=:,\[])((~|\.{1,2}|[a-z]:)?[/\\][^[:space:],;:)\]]+|[[:alnum:]_.-]+(/[[:alnum:]_.-]+)+\.[[:alnum:]]+)', '\1<path>', 'gi');
+  v_text := regexp_replace(v_text, '0x[0-9a-f]+', '<n>', 'gi');
+  v_text := regexp_replace(v_text, '\m(?=[a-f]*[0-9])(?=[0-9]*[a-f])[0-9a-f]{12,}\M', '<n>', 'gi');
+  -- Dates, times, versions and addresses are numbers too.
+  v_text := regexp_replace(v_text, '[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9:.]+(Z|[+-][0-9:]+)?)?', '<n>', 'g');
+  v_text := regexp_replace(v_text, '[0-9]+([.,:][0-9]+)*', '<n>', 'g');
+  return left(regexp_replace(v_text, '\s+', ' ', 'g'), 200);
+end;
+$$;
+comment on function milepost_private.error_pattern(text) is
+'An error''s text with <uuid>, <text>, <url>, <path> and <n> in place of what differs from one occurrence to the next; of many lines, the one that says what went wrong. At most 200 characters.';
+revoke execute on function milepost_private.error_pattern(text) from public, anon, authenticated;
+grant execute on function milepost_private.error_pattern(text) to authenticated, service_role;
+
 -- ==== sql/schema/36_parts_json.sql
 
 -- stage_json, lane_json: a stage and a lane as the API shows them.
@@ -6248,6 +6303,205 @@ comment on function milepost.call_with_key(text, text, jsonb) is
 'Calls a function of the schema milepost by name as the holder of a Milepost key, under row level security. Refuses with 401, 403 and 429.';
 revoke execute on function milepost.call_with_key(text, text, jsonb) from public, anon, authenticated;
 grant execute on function milepost.call_with_key(text, text, jsonb) to service_role;
+
+-- ==== sql/schema/75_job_history_stats.sql
+
+-- job_history_stats: how finished jobs went, by hour, day or kind, and what their errors have in common.
+create or replace function milepost.job_history_stats(
+  since     timestamptz default null,
+  until     timestamptz default null,
+  kind      text[] default null,
+  state     text[] default null,
+  q         text default null,
+  by        text default 'day',
+  zone      text default 'UTC',
+  tenant_id uuid default null
+)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_until   timestamptz := coalesce(until, now());
+  v_since   timestamptz := coalesce(since, v_until - interval '30 days');
+  v_tenants uuid[] := array(select t from milepost_private.my_tenants() as t
+                            where job_history_stats.tenant_id is null or t = job_history_stats.tenant_id);
+  v_is_time boolean := by in ('hour', 'day');
+  v_stats   jsonb;
+begin
+  -- GUARD: no such grouping
+  if by is null or by not in ('hour', 'day', 'kind', 'none') then
+    perform milepost_private.refuse(422, 'invalid_value',
+      format('Expected `by` to be hour, day, kind or none; found %s.', coalesce(by, 'null')), 'Use one of these.');
+  end if;
+  -- GUARD: no such time zone
+  begin
+    perform timezone(zone, v_until);
+  exception when invalid_parameter_value then
+    perform milepost_private.refuse(422, 'invalid_value',
+      format('Expected in `zone` the name of a time zone; found %s.', zone), 'Use a name such as Europe/Berlin, or leave it out for UTC.');
+  end;
+  perform milepost_private.check_range(v_since, v_until);
+
+  with runs as materialized (
+    select j.job_id, j.kind, j.state, j.finished_at, j.items_completed, j.items_failed, j.bytes_processed,
+           case when v_is_time then date_trunc(by, j.finished_at, zone) end as at,
+           -- A job that was only said to be done took no time that anybody knows of.
+           case when j.state = 'completed' and p.active_s > 0 then p.active_s end as active_s,
+           case when j.state = 'completed' and p.active_s > 0 and (p.pace).work > 0 then (p.pace).work / p.active_s end as items_per_s
+    from milepost.jobs j
+    left join milepost_private.pulses p on p.job_id = j.job_id
+    where j.tenant_id = any (v_tenants)
+      and j.finished_at >= v_since and j.finished_at < v_until
+      and (job_history_stats.kind is null or j.kind = any (job_history_stats.kind))
+      and (job_history_stats.state is null or j.state = any (job_history_stats.state))
+      and (job_history_stats.q is null
+           or strpos(lower(j.key || ' ' || j.name || ' ' || j.kind || ' ' || coalesce(j.message, '') || ' ' || coalesce(j.error, '')),
+                     lower(job_history_stats.q)) > 0)
+  ), figures as (
+    select r.at, case when by = 'kind' then r.kind end as kind,
+           grouping(r.at) as is_total,
+           jsonb_build_object(
+             'runs', count(*),
+             'completed', count(*) filter (where r.state = 'completed'),
+             'failed', count(*) filter (where r.state = 'failed'),
+             'canceled', count(*) filter (where r.state = 'canceled'),
+             'success_rate', round((count(*) filter (where r.state = 'completed'))::numeric / nullif(count(*), 0), 4),
+             'failure_rate', round((count(*) filter (where r.state = 'failed'))::numeric / nullif(count(*), 0), 4),
+             'duration_p50_ms', round((percentile_cont(0.5) within group (order by r.active_s) * 1000)::numeric),
+             'duration_p95_ms', round((percentile_cont(0.95) within group (order by r.active_s) * 1000)::numeric),
+             'items_per_s_p50', percentile_cont(0.5) within group (order by r.items_per_s),
+             'items_completed', coalesce(sum(r.items_completed), 0),
+             'items_failed', coalesce(sum(r.items_failed), 0),
+             'bytes_processed', coalesce(sum(r.bytes_processed), 0),
+             'last_finished_at', milepost_private.iso(max(r.finished_at))) as said
+    from runs r
+    group by grouping sets ((r.at, case when by = 'kind' then r.kind end), ())
+  ), newest as (
+    -- Ten scores a job: all of a long range would cost more than all else here.
+    select n.job_id, n.kind
+    from (select r.job_id, r.kind, row_number() over (partition by r.kind order by r.finished_at desc) as place
+          from runs r where by = 'kind' and r.state = 'completed') n
+    where n.place <= 200
+  ), accuracy as (
+    select n.kind, jsonb_build_object(
+             'runs', count(distinct s.job_id),
+             'median_error', percentile_cont(0.5) within group (order by abs(s.log_error)),
+             'p90_error', percentile_cont(0.9) within group (order by abs(s.log_error)),
+             'bias', avg(s.log_error), 'coverage', avg(s.covered::int), 'mean_width', avg(s.width)) as said
+    from newest n join milepost_private.eta_scores s on s.job_id = n.job_id
+    group by n.kind
+  ), texts as (
+    -- Equal texts first: a pattern is found once for each.
+    select coalesce(j.error, j.state_reason, '') as error, r.kind, count(*) as runs, max(r.finished_at) as last_at,
+           (array_agg(j.job_id order by r.finished_at desc))[1] as job_id,
+           (array_agg(j.key order by r.finished_at desc))[1] as job
+    from runs r join milepost.jobs j on j.job_id = r.job_id
+    where r.state = 'failed'
+    group by 1, 2
+  ), patterns as (
+    select milepost_private.error_pattern(t.error) as pattern, sum(t.runs) as runs, max(t.last_at) as last_at,
+           (array_agg(t.job_id order by t.last_at desc))[1] as job_id,
+           (array_agg(t.job order by t.last_at desc))[1] as job,
+           (array_agg(t.error order by t.last_at desc))[1] as example,
+           array_agg(distinct t.kind) as kinds
+    from texts t
+    group by 1
+    order by 2 desc, 3 desc
+    limit 20
+  )
+  select jsonb_build_object(
+    'since', milepost_private.iso(v_since), 'until', milepost_private.iso(v_until), 'by', by, 'zone', zone,
+    'total', (select f.said from figures f where f.is_total = 1),
+    'groups', (
+      select coalesce(jsonb_agg(f.said
+        || case when v_is_time then jsonb_build_object('at', milepost_private.iso(f.at)) else '{}' end
+        || case when by = 'kind' then jsonb_build_object('kind', f.kind, 'eta_accuracy', a.said) else '{}' end
+        order by f.at, (f.said ->> 'runs')::bigint desc, f.kind), '[]')
+      from figures f left join accuracy a on a.kind = f.kind
+      where f.is_total = 0 and by <> 'none'),
+    'errors', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'pattern', p.pattern, 'count', p.runs, 'kinds', to_jsonb(p.kinds), 'example', p.example,
+        'last_job', p.job, 'last_job_id', p.job_id, 'last_finished_at', milepost_private.iso(p.last_at))
+        order by p.runs desc, p.last_at desc), '[]')
+      from patterns p))
+  into v_stats;
+  return v_stats;
+end;
+$$;
+comment on function milepost.job_history_stats(timestamptz, timestamptz, text[], text[], text, text, text, uuid) is
+'Figures of the jobs that ended from since (30 days before until) until until (now), by kind, state and text, grouped by hour, day, kind or none: {"since", "until", "by", "zone", "total": {...}, "groups": [{"at" or "kind", "runs", "completed", "failed", "canceled", "success_rate", "failure_rate", "duration_p50_ms", "duration_p95_ms", "items_per_s_p50", ...}], "errors": [{"pattern", "count", "example", "last_job"}]}. Rates are shares of the runs; durations (active time) and speeds are those of completed runs; by kind, eta_accuracy is that of the newest 200. Hours and days are those of zone. Refuses with invalid_value.';
+revoke execute on function milepost.job_history_stats(timestamptz, timestamptz, text[], text[], text, text, text, uuid) from public, anon, authenticated;
+grant execute on function milepost.job_history_stats(timestamptz, timestamptz, text[], text[], text, text, text, uuid) to authenticated, service_role;
+
+-- ==== sql/schema/75_list_finished_jobs.sql
+
+-- list_finished_jobs: a tenant's finished jobs, the last one to end first, keyset paged.
+create or replace function milepost.list_finished_jobs(
+  since     timestamptz default null,
+  until     timestamptz default null,
+  kind      text[] default null,
+  state     text[] default null,
+  q         text default null,
+  tenant_id uuid default null,
+  whole     boolean default false,
+  "limit"   int default 50,
+  after     text default null
+)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_size    int := milepost_private.page_size("limit");
+  v_after   jsonb := milepost_private.page_after(after);
+  v_until   timestamptz := coalesce(until, 'infinity');
+  v_since   timestamptz := coalesce(since, '-infinity');
+  v_tenants uuid[] := array(select t from milepost_private.my_tenants() as t
+                            where list_finished_jobs.tenant_id is null or t = list_finished_jobs.tenant_id);
+  v_page    jsonb;
+begin
+  perform milepost_private.check_range(v_since, v_until);
+  with matching as (
+    select m.job_id, m.finished_at
+    from unnest(v_tenants) as t (tenant_id)
+    -- Tenant by tenant, since an index gives its order for one of them only.
+    cross join lateral (
+      select j.job_id, j.finished_at
+      from milepost.jobs j
+      where j.tenant_id = t.tenant_id
+        and j.finished_at >= v_since and j.finished_at < v_until
+        and (list_finished_jobs.kind is null or j.kind = any (list_finished_jobs.kind))
+        and (list_finished_jobs.state is null or j.state = any (list_finished_jobs.state))
+        and (list_finished_jobs.q is null
+             or strpos(lower(j.key || ' ' || j.name || ' ' || j.kind || ' ' || coalesce(j.message, '') || ' ' || coalesce(j.error, '')),
+                       lower(list_finished_jobs.q)) > 0)
+        and (v_after is null or (j.finished_at, j.job_id) < ((v_after ->> 0)::timestamptz, (v_after ->> 1)::uuid))
+      order by j.finished_at desc, j.job_id desc
+      limit v_size + 1
+    ) m
+    order by m.finished_at desc, m.job_id desc
+    limit v_size + 1
+  ), page as (
+    select m.*, row_number() over (order by m.finished_at desc, m.job_id desc) as place from matching m
+  )
+  select jsonb_build_object(
+    'jobs', coalesce(jsonb_agg(case when whole then milepost_private.job_json(p.job_id) else to_jsonb(s) end order by p.place)
+                     filter (where p.place <= v_size), '[]'),
+    'next', case when count(*) > v_size then milepost_private.page_cursor(
+      (select jsonb_build_array(l.finished_at, l.job_id) from page l where l.place = v_size)) end)
+  into v_page
+  from page p left join milepost_private.job_summaries s on s.job_id = p.job_id and not whole;
+  return v_page;
+end;
+$$;
+comment on function milepost.list_finished_jobs(timestamptz, timestamptz, text[], text[], text, uuid, boolean, int, text) is
+'Jobs that ended from since until until, by kind, state and text, the last one to end first: {"jobs", "next"}. A whole one has its stages, workers, cursor and metadata too. Refuses with invalid_value and invalid_cursor.';
+revoke execute on function milepost.list_finished_jobs(timestamptz, timestamptz, text[], text[], text, uuid, boolean, int, text) from public, anon, authenticated;
+grant execute on function milepost.list_finished_jobs(timestamptz, timestamptz, text[], text[], text, uuid, boolean, int, text) to authenticated, service_role;
 
 -- ==== sql/schema/76_explain_job.sql
 

@@ -11,7 +11,7 @@ try:
 except ImportError:
     sys.exit("milepost: the command line needs more packages. Install them: pip install 'milepost[cli]'")
 
-from milepost.cli import admin, backtest, jobs, stack, watch, work
+from milepost.cli import admin, backtest, export, history, jobs, stack, watch, work
 from milepost.cli.output import failure
 from milepost.errors import MilepostError
 
@@ -43,6 +43,8 @@ for command in (
     watch.watch,
     jobs.explain,
     *jobs.controls,
+    history.history,
+    export.export,
     backtest.backtest,
     jobs.priority,
     work.work,
