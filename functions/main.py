@@ -12,7 +12,20 @@ from werkzeug.exceptions import NotFound as NoSuchPath
 from werkzeug.routing import Map, MapAdapter, Rule
 from werkzeug.wrappers import Request, Response
 
-from functions import bodies, checkpoints, cron, events, health, jobs, journal, openapi, operations, pings
+from functions import (
+    badge,
+    bodies,
+    checkpoints,
+    cron,
+    events,
+    health,
+    jobs,
+    journal,
+    openapi,
+    operations,
+    pings,
+    shares,
+)
 from functions.answers import nothing
 from functions.refusals import Broken, NotFound, Refused, WrongMethod
 
@@ -33,6 +46,11 @@ ROUTES = Map(
         Rule("/v1/jobs/<path:job>/cancel", methods=["POST"], endpoint=jobs.cancel),
         Rule("/v1/jobs/<path:job>/retry", methods=["POST"], endpoint=jobs.retry),
         Rule("/v1/jobs/<path:job>/priority", methods=["POST"], endpoint=jobs.set_priority),
+        Rule("/v1/jobs/<path:job>/badge.svg", methods=["GET"], endpoint=badge.one),
+        Rule("/v1/jobs/<path:job>/shares", methods=["GET"], endpoint=shares.of_job),
+        Rule("/v1/jobs/<path:job>/shares", methods=["POST"], endpoint=shares.create),
+        Rule("/v1/shares/<share_id>/revoke", methods=["POST"], endpoint=shares.revoke),
+        Rule("/v1/shared/<token>", methods=["GET"], endpoint=shares.shared),
         Rule("/v1/events", methods=["GET"], endpoint=events.stream),
         Rule("/v1/operations/<path:job>", methods=["GET"], endpoint=operations.one),
         Rule("/health", methods=["GET"], endpoint=health.up),

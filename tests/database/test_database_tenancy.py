@@ -12,7 +12,9 @@ from psycopg.errors import InsufficientPrivilege
 from psycopg.types.json import Jsonb
 from scratch_database import Database, Key, Refused
 
-CONTROLS = ("pause_job", "resume_job", "cancel_job", "retry_job", "set_job_priority")
+CONTROLS = ("pause_job", "resume_job", "cancel_job", "retry_job", "set_job_priority", "share_job")
+# Not for everybody who may read the job: tests/share has who may.
+MANAGED = (*CONTROLS, "list_shares", "revoke_share")
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class World:
     job_id: str
     users: dict[str, str]
     keys: dict[str, Key]
+    share_id: str
 
     def secrets(self) -> tuple[str, ...]:
         """What nobody outside may ever read."""
@@ -77,7 +80,10 @@ def world(new_database: Callable[[], Database]) -> World:
                     },
                     seconds=second,
                 )  # fmt: skip
-    return World(database, ours, theirs, str(database.job(ours, "sesame job")["job_id"]), users, keys)
+    job_id = str(database.job(ours, "sesame job")["job_id"])
+    with database.acting("authenticated", users["owner"]):
+        share_id = database.call("share_job", job_id=job_id)["share_id"]
+    return World(database, ours, theirs, job_id, users, keys, share_id)
 
 
 def relations(database: Database, schema: str) -> list[str]:
@@ -186,15 +192,15 @@ OUTSIDERS = ("stranger", "nobody", "their worker key", "their operator key")
 INSIDERS = ("owner", "operator", "teammate", "our worker key", "our operator key")
 
 
-def arguments_for(needed: list[str], job: str) -> dict[str, object]:
-    known: dict[str, object] = {"job_id": job, "priority": 5}
+def arguments_for(world: World, needed: list[str], job: str) -> dict[str, object]:
+    known: dict[str, object] = {"job_id": job, "priority": 5, "share_id": world.share_id}
     assert set(needed) <= set(known), f"say in this test what to call {needed} with"
     return {name: known[name] for name in needed}
 
 
 def answer_of(world: World, who: str, name: str, needed: list[str], job: str) -> object:
     try:
-        answer = world.call(who, name, **arguments_for(needed, job))
+        answer = world.call(who, name, **arguments_for(world, needed, job))
     except Refused as refused:
         return readable(refused.answer()).replace(job, "<job>")
     return readable(answer).replace(job, "<job>")
@@ -229,9 +235,9 @@ def test_no_function_tells_outsiders_anything_of_ours(world: World, who: str) ->
 @pytest.mark.parametrize("who", INSIDERS)
 def test_every_function_that_reads_answers_members_and_keys(world: World, who: str) -> None:
     for name, needed in functions(world.database, for_users=True).items():
-        if name not in CONTROLS:
+        if name not in MANAGED:
             for job in (world.job_id, "sesame job"):
-                answer = world.call(who, name, **arguments_for(needed, job))
+                answer = world.call(who, name, **arguments_for(world, needed, job))
                 assert "rhubarb" not in readable(answer), name
                 if "job_id" in needed and name != "explain_job":
                     assert "sesame" in readable(answer), name
@@ -331,14 +337,14 @@ def test_a_key_opens_nothing_once_it_is_revoked_or_expired(world: World, spoil: 
         database.rows("update milepost_private.keys set expires_at = now() where key_id = %s", key.key_id)
     for name, needed in functions(database, for_users=True).items():
         with pytest.raises(Refused) as refused:
-            world.call("spoiled", name, **arguments_for(needed, "sesame job"))
+            world.call("spoiled", name, **arguments_for(world, needed, "sesame job"))
         assert (refused.value.status, refused.value.code) == (401, "invalid_key")
 
 
 def test_a_key_for_pings_reads_nothing(world: World) -> None:
     for name, needed in functions(world.database, for_users=True).items():
         with pytest.raises(Refused) as refused:
-            world.call("our ping key", name, **arguments_for(needed, "sesame job"))
+            world.call("our ping key", name, **arguments_for(world, needed, "sesame job"))
         assert (refused.value.status, refused.value.code) == (403, "not_allowed")
 
 
