@@ -70,6 +70,4 @@ def _etag(job: dict[str, Any]) -> str:
         None if job[name] is None else f"{job[name]:.2g}" for name in ("eta_ms", "eta_low_ms", "eta_high_ms")
     ]
     seen = [job[name] for name in ("version", "state", "liveness", "last_checkpoint_at", "eta_reason")]
-    return hashlib.sha256(repr([seen, eta, job["items_completed"], job["expires_at"]]).encode()).hexdigest()[
-        :24
-    ]
+    return hashlib.sha256(repr([seen, eta, job["expires_at"]]).encode()).hexdigest()[:24]

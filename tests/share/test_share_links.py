@@ -133,8 +133,8 @@ def test_a_link_holds_a_week_or_as_long_as_was_said(api: Asking, tenant: Tenant)
         ("60", "wrong_type"),
     ]
     for wrong, code in refusals:
-        body = {"expires_in_s": wrong}
-        refused(api.post("/v1/jobs/import/shares", tenant.operator_key, body), 422, code)
+        asked = {"expires_in_s": wrong}
+        refused(api.post("/v1/jobs/import/shares", tenant.operator_key, asked), 422, code)
 
 
 def test_the_database_keeps_no_token(api: Asking, stack: RunningStack, tenant: Tenant) -> None:
