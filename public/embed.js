@@ -1,11 +1,5 @@
-// <milepost-progress>: one job's progress in any page or framework.
-//
-//     <script src="https://milepost.example/embed.js" defer></script>
-//     <milepost-progress key="sh_..."></milepost-progress>
-//
-// Attributes: key (a share link's token), job, url (where the API is; the script's origin without it); property: token
-// (a signed-in user's, instead of a key; then job is needed). Events: change, done. docs/sharing.md has the rest.
-// A plain script in a block of its own: it needs no CORS and leaves no names behind.
+// <milepost-progress job key url>: one job's progress in any page or framework.
+// docs/sharing.md says how to use it. A plain script in a block: it needs no CORS and leaves no names behind.
 {
   const ORIGIN = document.currentScript?.src ? new URL(document.currentScript.src).origin : location.origin;
   const STATES = {
@@ -19,7 +13,7 @@
   const NO_ETA = { no_total: "total unknown", no_progress: "no progress yet", rate_limited: "rate limited", not_started: "not started" };
   const ENDED = new Set(["completed", "canceled", "failed"]);
   const GONE = new Set([401, 403, 404, 422]);
-  const POLL_MS = { atWork: 5000, ended: 60_000, firstFailure: 2000, longest: 120_000, patience: 15_000 };
+  const POLL_MS = { atWork: 5000, ended: 60_000, retry: 2000, longest: 120_000, patience: 15_000 };
 
   const whole = new Intl.NumberFormat();
   const fine = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 3 });
@@ -191,7 +185,7 @@
         wait = job.next_poll_ms ?? (ENDED.has(job.state) ? POLL_MS.ended : POLL_MS.atWork);
       } catch (error) {
         if (asking !== this.#asking) return;
-        wait = Math.max(error.afterMs || 0, Math.min(POLL_MS.longest, POLL_MS.firstFailure * 2 ** this.#failures++)) * (0.75 + Math.random() / 2);
+        wait = Math.max(error.afterMs || 0, Math.min(POLL_MS.longest, POLL_MS.retry * 2 ** this.#failures++)) * (0.75 + Math.random() / 2);
         this.#away();
       } finally {
         clearTimeout(patience);
@@ -231,6 +225,7 @@
     /** Nothing to show, and asking again would not help. */
     #trouble(words) {
       this.#job = null;
+      this.dispatchEvent(new CustomEvent("change", { detail: null }));
       for (const name of ["data-tone", "data-unknown", "data-old"]) mark(this.#box, name, null);
       for (const node of [this.#name, this.#percent, this.#eta]) say(node, "");
       this.#bar.style.inlineSize = "";

@@ -10,7 +10,7 @@ import { asOperator, onPage as onAnyPage, share, site, violations } from "./page
 
 const EVENTS = `
   window.heard = [];
-  for (const type of ["change", "done"]) document.addEventListener(type, ({ target, detail }) => heard.push([type, detail.state]), true);
+  for (const type of ["change", "done"]) document.addEventListener(type, ({ target, detail }) => heard.push([type, detail?.state]), true);
   const element = document.querySelector("milepost-progress");
   if (document.body.dataset.token) element.token = document.body.dataset.token;`;
 const POLICY = `default-src 'none'; script-src 'self' ${given.url}; connect-src ${given.url}; require-trusted-types-for 'script'; base-uri 'none'; form-action 'none'`;

@@ -13,7 +13,7 @@ from milepost.local import CHECKOUT
 
 HERE = Path(__file__).parent
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-TENANTS = {"embed": 11}
+TENANTS = {"embed": 11, "shared": 6}
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium, or set CHROMIUM")
