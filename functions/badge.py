@@ -71,13 +71,15 @@ def draw(job: dict[str, Any]) -> str:
     name = name if len(name) <= _NAME_CHARACTERS else name[: _NAME_CHARACTERS - 1].rstrip() + "…"
     said, tone = status(job)
     left, right = (round(_width(text) + 2 * _PADDING, 1) for text in (name, said))
+    width = f"{left + right:g}"
     done = right * (job["percent_complete"] or 0) / 100
     title = escape(f"{name}: {said}", {'"': "&quot;"})
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + right:g}" height="{_HEIGHT}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{_HEIGHT}" '
         f'role="img" aria-label="{title}"><title>{title}</title>'
-        f'<clipPath id="round"><rect width="{left + right:g}" height="{_HEIGHT}" rx="3"/></clipPath>'
-        f'<g clip-path="url(#round)"><rect width="{left:g}" height="{_HEIGHT}" fill="{_LABEL}"/>'
+        # Inlined in a page beside others, its id must not be another size's.
+        f'<clipPath id="r{width}"><rect width="{width}" height="{_HEIGHT}" rx="3"/></clipPath>'
+        f'<g clip-path="url(#r{width})"><rect width="{left:g}" height="{_HEIGHT}" fill="{_LABEL}"/>'
         f'<rect x="{left:g}" width="{right:g}" height="{_HEIGHT}" fill="{_COLOURS.get(tone, _IDLE)}"/>'
         f'<rect x="{left:g}" y="{_HEIGHT - 2}" width="{done:.4g}" height="2" fill="#fff" opacity=".6"/></g>'
         '<g fill="#fff" font-family="Verdana,Geneva,DejaVu Sans,sans-serif" font-size="11">'

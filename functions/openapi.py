@@ -121,6 +121,7 @@ OPERATIONS = [
         "post",
         "/v1/shares/{share_id}/revoke",
         "Revoke a share link",
+        models.RevokedShare,
         others={404: "There is no such link among those you may see."},
     ),
     Operation(

@@ -169,6 +169,17 @@ class Client:
         body = {"priority": priority} | ({} if reason is None else {"reason": reason})
         return self._ask(models.Job, "POST", _path(job, "priority"), json=body)
 
+    def share(self, job: str, expires_in_s: int) -> models.Share:
+        """Makes a link by which anybody may follow this job; its token is in this answer only."""
+        return self._ask(models.Share, "POST", _path(job, "shares"), json={"expires_in_s": expires_in_s})
+
+    def shares(self, job: str) -> models.ShareList:
+        """The job's share links that hold, newest first, without their tokens."""
+        return self._ask(models.ShareList, "GET", _path(job, "shares"))
+
+    def revoke_share(self, share_id: str) -> models.RevokedShare:
+        return self._ask(models.RevokedShare, "POST", f"/v1/shares/{quote(share_id, safe='')}/revoke")
+
 
 def _path(job: str, what: str | None = None) -> str:
     return f"/v1/jobs/{quote(job, safe='')}" + (f"/{what}" if what else "")

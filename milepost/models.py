@@ -626,6 +626,13 @@ class ShareList(_Answer):
     shares: list[Share]
 
 
+class RevokedShare(_Answer):
+    """A share link that holds no more."""
+
+    share_id: str
+    revoked: bool
+
+
 class SharedJob(_Counts):
     """A job as the holder of a share link sees it: nothing that names people, tenants, machines or data."""
 

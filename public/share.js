@@ -27,7 +27,7 @@ function open(database, userId, shell, jobId) {
     el("p", {}, "Whoever has the link sees how far it is, its stages and when it will be done: no data, no workers, no error texts, and nothing of other jobs. It cannot change anything."),
     el("form", { on: { submit: create } }, life, make),
     problem, made, listed,
-    el("form", { method: "dialog" }, el("button", { class: "quiet" }, "Close")));
+    el("form", { method: "dialog", class: "answers" }, el("button", {}, "Close")));
 
   async function ask(rpc, given) {
     problem.hidden = true;

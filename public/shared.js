@@ -2,7 +2,7 @@
 // server's log of this page; the element asks for the job, and this page draws what is around it.
 
 import { bar, ring } from "./bar.js";
-import { el, text } from "./dom.js";
+import { attribute, el, text } from "./dom.js";
 import * as words from "./words.js";
 
 const heading = document.querySelector("h1");
@@ -24,9 +24,11 @@ function row(name) {
   if (!rows.has(name)) {
     const [state, progress] = [ring(), bar(`Progress of stage ${name}`)];
     const [percent, counts] = [el("span"), el("span", { class: "sub" })];
-    stages.append(el("li", {}, el("span", { class: "name" }, state.node, name), percent, progress.node, counts));
+    const node = el("li", {}, el("span", { class: "name" }, state.node, name), percent, progress.node, counts);
+    stages.append(node);
     rows.set(name, {
       show(stage, unit) {
+        attribute(node, "data-state", stage.state);
         state.show(stage);
         progress.show(stage, unit);
         const isWaiting = stage.state === "pending" && !stage.percent_complete;
