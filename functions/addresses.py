@@ -119,6 +119,16 @@ class Audit(Page):
     """What was done: pause, cancel, create_key, ..."""
 
 
+class Shared(Query):
+    job: One[Annotated[Text, StringConstraints(max_length=200)]] | None = None
+    """The key or uuid of the job that it should be; without it, whichever the link shows."""
+
+
+class Badge(Query):
+    share: One[Annotated[Text, StringConstraints(max_length=200)]] | None = None
+    """The token of a share link of this job; then no key is needed."""
+
+
 class Stream(Query):
     job: One[Annotated[Text, StringConstraints(max_length=200)]] | None = None
     """The key or uuid of the only job to hear of."""
@@ -145,4 +155,13 @@ def job(name: str) -> str:
         ) from None
 
 
+def uuid_of(name: str) -> str | None:
+    """The uuid, or None for what is none."""
+    try:
+        return _uuid.validate_python(name)
+    except ValidationError:
+        return None
+
+
+_uuid: TypeAdapter[str] = TypeAdapter(Uuid, config=ConfigDict(defer_build=True))
 _name: TypeAdapter[str] = TypeAdapter(Name, config=ConfigDict(defer_build=True))

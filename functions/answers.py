@@ -1,9 +1,9 @@
-"""Answers: JSON in UTF-8, and nothing that a cache may keep."""
+"""Answers: JSON in UTF-8, and nothing that a cache may keep unless it is said."""
 
 import json
 from collections.abc import Mapping
 
-from werkzeug.wrappers import Response
+from werkzeug.wrappers import Request, Response
 
 JSON_TYPE = "application/json; charset=utf-8"
 
@@ -19,3 +19,10 @@ def nothing(headers: Mapping[str, str] | None = None) -> Response:
     response = Response(status=204, headers=dict(headers or {}))
     del response.headers["Content-Type"]
     return response
+
+
+def kept(request: Request, response: Response, *, etag: str, cache_control: str) -> Response:
+    """The answer as caches may keep it; 304 where the asker has it already. `etag` is weak."""
+    response.headers["Cache-Control"] = cache_control
+    response.set_etag(etag, weak=True)
+    return response.make_conditional(request)

@@ -81,7 +81,12 @@ def bearer(request: Request) -> str | None:
 
 def key_caller(key: str) -> KeyCaller:
     """The holder of this key."""
-    return KeyCaller(hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest())
+    return KeyCaller(sha256(key))
+
+
+def sha256(secret: str) -> str:
+    """What the database knows of a key or token: its hash, in hex."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _verified_user(token: str) -> str:

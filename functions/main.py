@@ -14,6 +14,7 @@ from werkzeug.wrappers import Request, Response
 
 from functions import (
     audit,
+    badge,
     bodies,
     checkpoints,
     cron,
@@ -25,6 +26,7 @@ from functions import (
     openapi,
     operations,
     pings,
+    shares,
 )
 from functions.answers import nothing
 from functions.refusals import Broken, NotFound, Refused, WrongMethod
@@ -47,6 +49,11 @@ ROUTES = Map(
         Rule("/v1/jobs/<path:job>/retry", methods=["POST"], endpoint=jobs.retry),
         Rule("/v1/jobs/<path:job>/priority", methods=["POST"], endpoint=jobs.set_priority),
         Rule("/v1/audit", methods=["GET"], endpoint=audit.entries),
+        Rule("/v1/jobs/<path:job>/badge.svg", methods=["GET"], endpoint=badge.one),
+        Rule("/v1/jobs/<path:job>/shares", methods=["GET"], endpoint=shares.of_job),
+        Rule("/v1/jobs/<path:job>/shares", methods=["POST"], endpoint=shares.create),
+        Rule("/v1/shares/<share_id>/revoke", methods=["POST"], endpoint=shares.revoke),
+        Rule("/v1/shared/<token>", methods=["GET"], endpoint=shares.shared),
         Rule("/v1/events", methods=["GET"], endpoint=events.stream),
         Rule("/v1/history", methods=["GET"], endpoint=history.stats),
         Rule("/v1/history/jobs", methods=["GET"], endpoint=history.jobs),

@@ -30,12 +30,13 @@ class Operation(NamedTuple):
     security: str = "caller"
     others: Mapping[int, str] = MappingProxyType({})
     """Further answers: their status and meaning."""
-    is_stream: bool = False
-    """The answer is server-sent events."""
+    media_type: str | None = None
+    """Of an answer that is no JSON."""
 
 
 _CREATED = {201: "The job is new."}
 _CONFLICT = {409: "The job's state does not permit it; the message lists what is allowed."}
+_NOT_MODIFIED = {304: "Nothing has changed since the ETag in If-None-Match."}
 _NONE_VALID = {
     422: "No entry is valid, or there is none; with `results` and `errors` beside the error's own fields."
 }
@@ -107,10 +108,44 @@ OPERATIONS = [
     ),
     Operation(
         "get",
+        "/v1/jobs/{job}/badge.svg",
+        "The job as a small image, for a README or a wiki",
+        query=addresses.Badge,
+        media_type="image/svg+xml",
+        others=_NOT_MODIFIED,
+    ),
+    Operation("get", "/v1/jobs/{job}/shares", "The job's share links", models.ShareList),
+    Operation(
+        "post",
+        "/v1/jobs/{job}/shares",
+        "Make a link by which anybody may follow this job",
+        models.Share,
+        models.NewShare,
+        body_required=False,
+        others={201: "The link, with its token: shown this once.", 409: "The job has 100 of them already."},
+    ),
+    Operation(
+        "post",
+        "/v1/shares/{share_id}/revoke",
+        "Revoke a share link",
+        models.RevokedShare,
+        others={404: "There is no such link among those you may see."},
+    ),
+    Operation(
+        "get",
+        "/v1/shared/{token}",
+        "The job of a share link, without a key",
+        models.SharedJob,
+        query=addresses.Shared,
+        security="none",
+        others=_NOT_MODIFIED | {404: "The link is unknown, has expired, was revoked, or is of another job."},
+    ),
+    Operation(
+        "get",
         "/v1/events",
         "Server-sent events: a snapshot, then every event; resumed by Last-Event-ID",
         query=addresses.Stream,
-        is_stream=True,
+        media_type="text/event-stream",
         others={404: "There is no such job among those you may see."},
     ),
     Operation(
@@ -228,8 +263,8 @@ def _document() -> bytes:
 def _described(operation: Operation) -> dict[str, Any]:
     success = {
         "description": "Success.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}}
-        if operation.is_stream
+        "content": {operation.media_type: {"schema": {"type": "string"}}}
+        if operation.media_type
         else _json(_ref(operation.answer) if operation.answer else _OBJECT),
     }
     described: dict[str, Any] = {
@@ -247,7 +282,7 @@ def _described(operation: Operation) -> dict[str, Any]:
     for status, meaning in operation.others.items():
         content = success["content"] if status < 300 else _json(_ref(models.ErrorBody))
         described["responses"][str(status)] = {"description": meaning} | (
-            {} if status == 204 else {"content": content}
+            {} if status in (204, 304) else {"content": content}
         )
     return described
 
@@ -273,6 +308,8 @@ def _path_parameters(path: str) -> Iterator[dict[str, Any]]:
     described = {
         "job": ("The job's key or uuid.", {"type": "string", "minLength": 1, "maxLength": 200}),
         "key": ("A Milepost key of scope `ping`.", {"type": "string"}),
+        "share_id": ("The id of a share link.", {"type": "string", "format": "uuid"}),
+        "token": ("The token of a share link, `sh_...`.", {"type": "string"}),
         "status": ("The exit status; 0 is success.", {"type": "integer", "minimum": 0, "maximum": 255}),
     }
     for name, (meaning, schema) in described.items():

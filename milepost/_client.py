@@ -201,6 +201,17 @@ class Client:
         body = {"priority": priority} | ({} if reason is None else {"reason": reason})
         return self._ask(models.Job, "POST", _path(job, "priority"), json=body)
 
+    def share(self, job: str, expires_in_s: int) -> models.Share:
+        """Makes a link by which anybody may follow this job; its token is in this answer only."""
+        return self._ask(models.Share, "POST", _path(job, "shares"), json={"expires_in_s": expires_in_s})
+
+    def shares(self, job: str) -> models.ShareList:
+        """The job's share links that hold, newest first, without their tokens."""
+        return self._ask(models.ShareList, "GET", _path(job, "shares"))
+
+    def revoke_share(self, share_id: str) -> models.RevokedShare:
+        return self._ask(models.RevokedShare, "POST", f"/v1/shares/{quote(share_id, safe='')}/revoke")
+
 
 def _given(filters: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in filters.items() if value is not None}

@@ -362,6 +362,13 @@ class Priority(_Request):
     """Why, for the people who look at the job."""
 
 
+class NewShare(_Request):
+    """Makes a link by which anybody may follow one job."""
+
+    expires_in_s: Annotated[int, Field(ge=60, le=366 * 86_400)] = 7 * 86_400
+    """How long it holds, in seconds: a minute to 366 days."""
+
+
 one_checkpoint: TypeAdapter[Checkpoint] = TypeAdapter(Checkpoint)
 many_checkpoints: TypeAdapter[list[Checkpoint]] = TypeAdapter(list[Checkpoint])
 
@@ -696,6 +703,67 @@ class Explanation(_Answer):
     slowest_worker: str | None = None
     rate_limited_until: datetime | None = None
     eta_reason: EtaReason | None = None
+
+
+class Share(_Answer):
+    """A share link of a job."""
+
+    share_id: str
+    """To revoke it by; it opens nothing."""
+    job_id: str
+    token: str | None = None
+    """What opens the job, `sh_...`; only in the answer that makes it."""
+    created_by: str
+    """`user:<id>` or `key:<id>`."""
+    created_at: datetime
+    expires_at: datetime
+
+
+class ShareList(_Answer):
+    """A job's share links that hold, newest first."""
+
+    shares: list[Share]
+
+
+class RevokedShare(_Answer):
+    """A share link that holds no more."""
+
+    share_id: str
+    revoked: bool
+
+
+class SharedJob(_Counts):
+    """A job as the holder of a share link sees it: nothing that names people, tenants, machines or data."""
+
+    job: str
+    name: str
+    kind: str
+    unit: str
+    state: JobState
+    liveness: Liveness | None = None
+    health: Health | None = None
+    attempt: int
+    version: int
+    percent_complete: float | None = None
+    items_pending: int | None = None
+    rate_per_s: float | None = None
+    eta_ms: float | None = None
+    eta_low_ms: float | None = None
+    eta_high_ms: float | None = None
+    estimated_completion_at: datetime | None = None
+    eta_reason: EtaReason | None = None
+    time_processing_ms: float | None = None
+    rate_limited: bool = False
+    current_stage: str | None = None
+    stages: list[StageProgress] = []
+    created_at: datetime
+    started_at: datetime | None = None
+    last_checkpoint_at: datetime | None = None
+    finished_at: datetime | None = None
+    expires_at: datetime
+    """Until when the link holds."""
+    next_poll_ms: int
+    """When it is worth asking again."""
 
 
 # -------------------------------------------------------------------------------------------- refusals

@@ -6,6 +6,7 @@ import { controls } from "./controls.js";
 import { itemsTable } from "./items.js";
 import { eventList } from "./events.js";
 import { watchJob } from "./milepost.js";
+import { shareButton } from "./share.js";
 import * as words from "./words.js";
 
 const EXPLAIN_AGAIN_MS = 10_000;
@@ -28,6 +29,7 @@ export function jobView({ client, userId, role }, shell, jobId) {
   const why = el("p", { class: "why", hidden: true });
   const facts = factList(["Time left", "Finishes", "Rate", "Active time", "Throughput", "Last checkpoint", "Last progress"]);
   const buttons = controls(act);
+  buttons.node.firstElementChild.append(shareButton({ client, userId }, shell, jobId));
   const stages = stageLane();
   const workers = workerTable();
   const items = itemsTable(database, jobId, shell.fail);

@@ -11,7 +11,7 @@ try:
 except ImportError:
     sys.exit("milepost: the command line needs more packages. Install them: pip install 'milepost[cli]'")
 
-from milepost.cli import admin, backtest, export, history, jobs, stack, watch, work
+from milepost.cli import admin, backtest, export, history, jobs, share, stack, watch, work
 from milepost.cli.output import failure
 from milepost.errors import MilepostError
 
@@ -47,6 +47,7 @@ for command in (
     export.export,
     backtest.backtest,
     jobs.priority,
+    share.share,
     work.work,
     admin.tenants,
     admin.keys,

@@ -2584,6 +2584,37 @@ revoke all on milepost_private.eta_scores from public, anon, authenticated;
 grant select on milepost_private.eta_scores to authenticated;
 grant select, insert, update, delete on milepost_private.eta_scores to service_role;
 
+-- ==== sql/schema/29_shares.sql
+
+-- shares: links by which anybody may follow one job, until they expire or are revoked (then the
+-- row is gone). Only the token's hash is kept.
+create table if not exists milepost_private.shares (
+  share_id   uuid not null default gen_random_uuid(),
+  job_id     uuid not null,
+  token_hash text not null,
+  created_by text not null,
+  created_at timestamptz not null default now(),
+  expires_at timestamptz not null,
+  constraint shares_pkey primary key (share_id),
+  constraint shares_job_exists foreign key (job_id) references milepost.jobs (job_id) on delete cascade,
+  constraint share_token_hash_is_unique unique (token_hash),
+  constraint share_token_hash_is_sha256 check (token_hash ~ '^[0-9a-f]{64}$'),
+  constraint a_share_ends check (expires_at <= created_at + interval '366 days')
+);
+create index if not exists shares_by_job on milepost_private.shares (job_id, created_at);
+
+comment on table milepost_private.shares is 'Share links: a read-only view of one job for who has the token. Expiring, revocable.';
+comment on column milepost_private.shares.share_id is 'Its id, to revoke it by; opens nothing.';
+comment on column milepost_private.shares.job_id is 'The one job that it shows.';
+comment on column milepost_private.shares.token_hash is 'sha256 of the token, hex.';
+comment on column milepost_private.shares.created_by is 'Who made it: user:<id> or key:<id>.';
+comment on column milepost_private.shares.created_at is 'When it was made.';
+comment on column milepost_private.shares.expires_at is 'Until when it holds.';
+
+alter table milepost_private.shares enable row level security;
+revoke all on milepost_private.shares from public, anon, authenticated;
+grant select, insert, update, delete on milepost_private.shares to service_role;
+
 -- ==== sql/schema/29_tally.sql
 
 -- tally: what a job's counts come to.
@@ -5197,6 +5228,59 @@ comment on function milepost.purge_history(timestamptz) is
 revoke execute on function milepost.purge_history(timestamptz) from public, anon, authenticated;
 grant execute on function milepost.purge_history(timestamptz) to service_role;
 
+-- ==== sql/schema/59_shared_job.sql
+
+-- shared_job: what a share link shows. Only what is said here goes out: a stranger reads it, and what the view learns later
+-- must not reach them by itself. Nothing that names people, tenants, machines or data: no owner, worker, cursor, metadata,
+-- and no free text of a worker's (message, error, reason), which may hold paths, hosts or rows.
+create or replace function milepost.shared_job(token_hash text, job text default null)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_share milepost_private.shares;
+  v_shown jsonb;
+begin
+  select s.* into v_share from milepost_private.shares s
+  where s.token_hash = shared_job.token_hash and s.expires_at > now();
+
+  select jsonb_build_object(
+    'job', v.job, 'name', v.name, 'kind', v.kind, 'unit', v.unit, 'state', v.state, 'liveness', v.liveness, 'health', v.health,
+    'attempt', v.attempt, 'version', v.version, 'percent_complete', v.percent_complete, 'items_total', v.items_total,
+    'items_completed', v.items_completed, 'items_failed', v.items_failed, 'items_skipped', v.items_skipped,
+    'items_canceled', v.items_canceled, 'items_pending', v.items_pending, 'bytes_processed', v.bytes_processed, 'rate_per_s', v.rate_per_s,
+    'eta_ms', v.eta_ms, 'eta_low_ms', v.eta_low_ms, 'eta_high_ms', v.eta_high_ms,
+    'estimated_completion_at', milepost_private.iso(v.estimated_completion_at), 'eta_reason', v.eta_reason,
+    'time_processing_ms', v.time_processing_ms, 'rate_limited', v.rate_limited, 'current_stage', v.current_stage,
+    'stages', v.stages, 'created_at', milepost_private.iso(v.created_at), 'started_at', milepost_private.iso(v.started_at),
+    'last_checkpoint_at', milepost_private.iso(v.last_checkpoint_at), 'finished_at', milepost_private.iso(v.finished_at),
+    'expires_at', milepost_private.iso(v_share.expires_at),
+    -- Short while the end is near, long where nothing moves; an ended job may still begin another attempt.
+    'next_poll_ms', case
+      when v.finished_at is not null then 60000
+      when v.state in ('pending', 'retrying', 'paused') then 10000
+      else greatest(2000, least(coalesce(v.eta_ms, 500000) / 100, 10000)) end)
+  into v_shown
+  from milepost.job_progress v
+  where v.job_id = v_share.job_id
+    and (shared_job.job is null or shared_job.job in (v.job, v.job_id::text));
+
+  -- GUARD: absent, expired, revoked, or of another job; not told apart
+  if v_shown is null then
+    perform milepost_private.refuse(404, 'share_not_found',
+      'Expected the token of a share link that holds; this one is unknown, has expired, or was revoked.',
+      'Ask whoever gave it to you for a new link.');
+  end if;
+  return v_shown;
+end;
+$$;
+comment on function milepost.shared_job(text, text) is
+'The job of the share link whose token has this sha256, as a stranger may see it; with a job named, only if it is that one. Refuses with share_not_found.';
+revoke execute on function milepost.shared_job(text, text) from public, anon, authenticated;
+grant execute on function milepost.shared_job(text, text) to service_role;
+
 -- ==== sql/schema/59_stream_events.sql
 
 -- stream_events: events in an order in which nothing can appear behind a reader's back.
@@ -6844,6 +6928,177 @@ comment on function milepost.job_predictions(text) is
 'What was predicted of a job when it first reached each tenth, and its checkpoints thinned to at most 200: {"job", "job_id", "predictions": [{"tenth", "t", "eta_ms", "eta_low_ms", "eta_high_ms", "true_ms"}], "checkpoints": [{"t", "done", "total"}]}; t in seconds since it started. Refuses with job_not_found.';
 revoke execute on function milepost.job_predictions(text) from public, anon, authenticated;
 grant execute on function milepost.job_predictions(text) to authenticated, service_role;
+
+-- ==== sql/schema/79_shares.sql
+
+-- share_json: a share link as those see it who manage it: without its token, which was shown once.
+create or replace function milepost_private.share_json(share milepost_private.shares)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return jsonb_build_object('share_id', share.share_id, 'job_id', share.job_id, 'created_by', share.created_by,
+    'created_at', milepost_private.iso(share.created_at), 'expires_at', milepost_private.iso(share.expires_at));
+end;
+$$;
+comment on function milepost_private.share_json(milepost_private.shares) is 'A share link as the API shows it, without its token.';
+revoke execute on function milepost_private.share_json(milepost_private.shares) from public, anon, authenticated;
+grant execute on function milepost_private.share_json(milepost_private.shares) to authenticated, service_role;
+
+-- require_control: the gate to a job's share links: who may control the job may show it to others.
+create or replace function milepost_private.require_control(job_id uuid)
+returns void
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_job milepost.jobs;
+begin
+  select * into v_job from milepost.jobs j where j.job_id = require_control.job_id;
+  -- GUARD: a viewer, a worker key
+  if not coalesce(milepost_private.may_control(v_job.tenant_id, v_job.owner_id, v_job.kind), false) then
+    perform milepost_private.refuse(403, 'not_allowed', 'Expected an operator, an admin, an operator key or the owner of the job.',
+      'Ask an admin of the tenant for the role operator, or use an operator key.');
+  end if;
+end;
+$$;
+comment on function milepost_private.require_control(uuid) is 'Refuses with 403 unless the caller may control the job.';
+revoke execute on function milepost_private.require_control(uuid) from public, anon, authenticated;
+grant execute on function milepost_private.require_control(uuid) to authenticated, service_role;
+
+create or replace function milepost_private.add_share(job_id uuid, expires_in_s int)
+returns jsonb
+language plpgsql
+volatile
+security definer                -- callers may not write share links; require_control decides
+set search_path = ''
+as $$
+declare
+  -- Two random uuids: 244 bits, in the letters that an address takes. Shown once; only the hash is kept.
+  v_token text := 'sh_' || rtrim(translate(encode(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()), 'base64'), '+/' || E'\n', '-_'), '=');
+  v_share milepost_private.shares;
+begin
+  perform milepost_private.require_control(add_share.job_id);
+  -- What no longer opens anything is of no use; so a job's links stay few.
+  delete from milepost_private.shares s
+  where s.job_id = add_share.job_id and s.expires_at <= now();
+  -- GUARD: more links than anybody can keep in mind
+  if (select count(*) from milepost_private.shares s where s.job_id = add_share.job_id) >= 100 then
+    perform milepost_private.refuse(409, 'too_many_shares', 'Expected at most 100 share links of a job; there are as many already.',
+      'Revoke one that is no longer needed.');
+  end if;
+  insert into milepost_private.shares (job_id, token_hash, created_by, expires_at)
+  values (add_share.job_id, encode(sha256(convert_to(v_token, 'utf8')), 'hex'), milepost_private.actor(),
+          now() + make_interval(secs => expires_in_s))
+  returning * into v_share;
+  return milepost_private.share_json(v_share) || jsonb_build_object('token', v_token);
+end;
+$$;
+comment on function milepost_private.add_share(uuid, int) is 'Makes a share link for the caller and returns it with its token, once. Refuses with 403 and 409.';
+revoke execute on function milepost_private.add_share(uuid, int) from public, anon, authenticated;
+grant execute on function milepost_private.add_share(uuid, int) to authenticated, service_role;
+
+create or replace function milepost_private.shares_of(job_id uuid)
+returns jsonb
+language plpgsql
+stable
+security definer                -- callers may not read share links; require_control decides
+set search_path = ''
+as $$
+begin
+  perform milepost_private.require_control(shares_of.job_id);
+  return jsonb_build_object('shares', (
+    select coalesce(jsonb_agg(milepost_private.share_json(s) order by s.created_at desc, s.share_id), '[]')
+    from milepost_private.shares s
+    where s.job_id = shares_of.job_id and s.expires_at > now()));
+end;
+$$;
+comment on function milepost_private.shares_of(uuid) is 'A job''s share links that hold, newest first. Refuses with 403.';
+revoke execute on function milepost_private.shares_of(uuid) from public, anon, authenticated;
+grant execute on function milepost_private.shares_of(uuid) to authenticated, service_role;
+
+create or replace function milepost_private.end_share(share_id uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer                -- callers may not write share links; require_control decides
+set search_path = ''
+as $$
+declare
+  v_job uuid;
+begin
+  select s.job_id into v_job from milepost_private.shares s
+  join milepost.jobs j on j.job_id = s.job_id
+  where s.share_id = end_share.share_id and j.tenant_id = any (array(select milepost_private.my_tenants()));
+  -- GUARD: absent, or of a job that is not the caller's to see; not told apart
+  if v_job is null then
+    perform milepost_private.refuse(404, 'share_not_found', 'Expected the id of a share link that you can see; there is none.',
+      'List them with GET /v1/jobs/{job}/shares.');
+  end if;
+  perform milepost_private.require_control(v_job);
+  delete from milepost_private.shares s where s.share_id = end_share.share_id;
+  return jsonb_build_object('share_id', end_share.share_id, 'revoked', true);
+end;
+$$;
+comment on function milepost_private.end_share(uuid) is 'Revokes a share link for the caller. Refuses with 403 and 404.';
+revoke execute on function milepost_private.end_share(uuid) from public, anon, authenticated;
+grant execute on function milepost_private.end_share(uuid) to authenticated, service_role;
+
+-- share_job, list_shares, revoke_share: links by which somebody without an account may follow one job.
+create or replace function milepost.share_job(job_id text, expires_in_s int default 604800)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_job milepost.jobs := milepost_private.visible_job(job_id);
+begin
+  -- GUARD: a minute to a year
+  if expires_in_s is null or expires_in_s not between 60 and 31622400 then
+    perform milepost_private.refuse(422, 'out_of_range',
+      format('expires_in_s: expected 60 to 31622400 (366 days), found %s.', coalesce(expires_in_s::text, 'null')), 'Send a value within the limit.');
+  end if;
+  return milepost_private.add_share(v_job.job_id, expires_in_s) || jsonb_build_object('job', v_job.key);
+end;
+$$;
+comment on function milepost.share_job(text, int) is
+'Makes a link by which anybody may read this one job for so many seconds (a week): {"share_id", "token", "expires_at", ...}; the token is shown this once. For operators, admins, operator keys and the owner. Refuses with 403, 404, 409 and 422.';
+revoke execute on function milepost.share_job(text, int) from public, anon, authenticated;
+grant execute on function milepost.share_job(text, int) to authenticated, service_role;
+
+create or replace function milepost.list_shares(job_id text)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return milepost_private.shares_of((milepost_private.visible_job(job_id)).job_id);
+end;
+$$;
+comment on function milepost.list_shares(text) is
+'The job''s share links that hold, newest first: {"shares": [{"share_id", "created_by", "created_at", "expires_at", ...}]}, without their tokens. Refuses with 403 and 404.';
+revoke execute on function milepost.list_shares(text) from public, anon, authenticated;
+grant execute on function milepost.list_shares(text) to authenticated, service_role;
+
+create or replace function milepost.revoke_share(share_id uuid)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  return milepost_private.end_share(share_id);
+end;
+$$;
+comment on function milepost.revoke_share(uuid) is
+'Revokes a share link, with effect on the next request: {"share_id", "revoked": true}. Refuses with 403 and 404.';
+revoke execute on function milepost.revoke_share(uuid) from public, anon, authenticated;
+grant execute on function milepost.revoke_share(uuid) to authenticated, service_role;
 
 -- ==== sql/schema/80_realtime.sql
 

@@ -12,8 +12,10 @@ from psycopg.errors import InsufficientPrivilege
 from psycopg.types.json import Jsonb
 from scratch_database import Database, Key, Refused
 
-CONTROLS = ("pause_job", "resume_job", "cancel_job", "retry_job", "set_job_priority")
+CONTROLS = ("pause_job", "resume_job", "cancel_job", "retry_job", "set_job_priority", "share_job")
 ADMINISTRATION = ("create_key", "list_keys", "revoke_key", "add_member", "remove_member", "set_retention")
+# Not for everybody who may read the job: tests/share has who may.
+MANAGED = (*CONTROLS, "list_shares", "revoke_share")
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class World:
     job_id: str
     users: dict[str, str]
     keys: dict[str, Key]
+    share_id: str
 
     def secrets(self) -> tuple[str, ...]:
         """What nobody outside may ever read."""
@@ -78,7 +81,10 @@ def world(new_database: Callable[[], Database]) -> World:
                     },
                     seconds=second,
                 )  # fmt: skip
-    return World(database, ours, theirs, str(database.job(ours, "sesame job")["job_id"]), users, keys)
+    job_id = str(database.job(ours, "sesame job")["job_id"])
+    with database.acting("authenticated", users["owner"]):
+        share_id = database.call("share_job", job_id=job_id)["share_id"]
+    return World(database, ours, theirs, job_id, users, keys, share_id)
 
 
 def relations(database: Database, schema: str) -> list[str]:
@@ -193,15 +199,20 @@ OUTSIDERS = ("stranger", "nobody", "their worker key", "their operator key")
 INSIDERS = ("owner", "operator", "teammate", "our worker key", "our operator key")
 
 
-def arguments_for(needed: list[str], job: str, tenant: str) -> dict[str, object]:
-    known: dict[str, object] = {"job_id": job, "priority": 5, "tenant_id": tenant}
+def arguments_for(world: World, needed: list[str], job: str) -> dict[str, object]:
+    known: dict[str, object] = {
+        "job_id": job,
+        "priority": 5,
+        "share_id": world.share_id,
+        "tenant_id": world.ours,
+    }
     assert set(needed) <= set(known), f"say in this test what to call {needed} with"
     return {name: known[name] for name in needed}
 
 
 def answer_of(world: World, who: str, name: str, needed: list[str], job: str) -> object:
     try:
-        answer = world.call(who, name, **arguments_for(needed, job, world.ours))
+        answer = world.call(who, name, **arguments_for(world, needed, job))
     except Refused as refused:
         return readable(refused.answer()).replace(job, "<job>")
     return readable(answer).replace(job, "<job>")
@@ -374,9 +385,9 @@ def test_every_function_that_reads_answers_members_and_keys(world: World, who: s
         if name == "list_audit" and who in ("teammate", "our worker key"):
             with pytest.raises(Refused, match="Expected an operator"):
                 world.call(who, name)
-        elif name not in CONTROLS:
+        elif name not in MANAGED:
             for job in (world.job_id, "sesame job"):
-                answer = world.call(who, name, **arguments_for(needed, job, world.ours))
+                answer = world.call(who, name, **arguments_for(world, needed, job))
                 assert "rhubarb" not in readable(answer), name
                 if "job_id" in needed and name != "explain_job":
                     assert "sesame" in readable(answer), name
@@ -478,14 +489,14 @@ def test_a_key_opens_nothing_once_it_is_revoked_or_expired(world: World, spoil: 
         database.rows("update milepost_private.keys set expires_at = now() where key_id = %s", key.key_id)
     for name, needed in functions(database, for_users=True).items():
         with pytest.raises(Refused) as refused:
-            world.call("spoiled", name, **arguments_for(needed, "sesame job", world.ours))
+            world.call("spoiled", name, **arguments_for(world, needed, "sesame job"))
         assert (refused.value.status, refused.value.code) == (401, "invalid_key")
 
 
 def test_a_key_for_pings_reads_nothing(world: World) -> None:
     for name, needed in functions(world.database, for_users=True).items():
         with pytest.raises(Refused) as refused:
-            world.call("our ping key", name, **arguments_for(needed, "sesame job", world.ours))
+            world.call("our ping key", name, **arguments_for(world, needed, "sesame job"))
         assert (refused.value.status, refused.value.code) == (403, "not_allowed")
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import uuid
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ PATHS = sorted({operation.path for operation in openapi.OPERATIONS})
 
 
 def address(path: str) -> str:
-    return path.replace("{key}", "mp_ping").replace("{job}", "a").replace("{status}", "3")
+    given = {"key": "mp_ping", "job": "a", "status": "3", "share_id": str(uuid.UUID(int=1)), "token": "sh_a"}
+    return path.format(**given)
 
 
 @pytest.mark.parametrize(
