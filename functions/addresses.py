@@ -3,7 +3,7 @@
 The models describe the parameters in the OpenAPI document as well.
 """
 
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -80,6 +80,11 @@ class Items(Page):
 class Events(Page):
     type: Many[Name] | None = None
     """Events of one of these types."""
+
+
+class Alerts(Page):
+    status: One[Literal["open", "resolved"]] | None = None
+    """Alerts that are open, or those that are over."""
 
 
 class Stream(Query):

@@ -13,7 +13,7 @@ from functions.refusals import Unauthorized
 
 def _work(rpc: str) -> Callable[[Request], Response]:
     def run(request: Request) -> Response:
-        _check_secret(request)
+        check_secret(request)
         return answer(database.as_service(rpc, {}))
 
     return run
@@ -23,7 +23,8 @@ sweep = _work("sweep")
 purge = _work("purge_history")
 
 
-def _check_secret(request: Request) -> None:
+def check_secret(request: Request) -> None:
+    """Raises `Unauthorized` unless the request carries the CRON_SECRET."""
     secret = os.environ.get("CRON_SECRET", "").encode()
     if not secret:
         journal.record("ERROR", "CRON_SECRET is not set, so scheduled work is refused")

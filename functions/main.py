@@ -12,7 +12,19 @@ from werkzeug.exceptions import NotFound as NoSuchPath
 from werkzeug.routing import Map, MapAdapter, Rule
 from werkzeug.wrappers import Request, Response
 
-from functions import bodies, checkpoints, cron, events, health, jobs, journal, openapi, operations, pings
+from functions import (
+    alerts,
+    bodies,
+    checkpoints,
+    cron,
+    events,
+    health,
+    jobs,
+    journal,
+    openapi,
+    operations,
+    pings,
+)
 from functions.answers import nothing
 from functions.refusals import Broken, NotFound, Refused, WrongMethod
 
@@ -35,6 +47,13 @@ ROUTES = Map(
         Rule("/v1/jobs/<path:job>/priority", methods=["POST"], endpoint=jobs.set_priority),
         Rule("/v1/events", methods=["GET"], endpoint=events.stream),
         Rule("/v1/operations/<path:job>", methods=["GET"], endpoint=operations.one),
+        Rule("/v1/alerts", methods=["GET"], endpoint=alerts.search),
+        Rule("/v1/alerts/rules", methods=["GET"], endpoint=alerts.rules),
+        Rule("/v1/alerts/rules/<rule>", methods=["POST"], endpoint=alerts.set_rule),
+        Rule("/v1/alerts/channels", methods=["GET"], endpoint=alerts.channels),
+        Rule("/v1/alerts/channels", methods=["POST"], endpoint=alerts.add_channel),
+        Rule("/v1/alerts/channels/<channel_id>/remove", methods=["POST"], endpoint=alerts.remove_channel),
+        Rule("/v1/alerts/mute", methods=["POST"], endpoint=alerts.mute),
         Rule("/health", methods=["GET"], endpoint=health.up),
         Rule("/health/jobs", methods=["GET"], endpoint=health.jobs),
         Rule("/health/jobs/<path:job>", methods=["GET"], endpoint=health.job),
@@ -50,6 +69,7 @@ ROUTES = Map(
         ),
         Rule("/cron/sweep", methods=["GET", "POST"], endpoint=cron.sweep),
         Rule("/cron/purge", methods=["GET", "POST"], endpoint=cron.purge),
+        Rule("/cron/alerts", methods=["GET", "POST"], endpoint=alerts.send),
         Rule("/openapi.json", methods=["GET"], endpoint=openapi.document),
     ],
     strict_slashes=True,
