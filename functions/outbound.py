@@ -20,7 +20,7 @@ TIMEOUT_S = 10.0
 
 
 class Undeliverable(Exception):
-    """Why a message could not be delivered, in words for the channel's owner. Without URLs: they are secrets."""
+    """Why a message could not be delivered, in words for the channel's owner; without its URL, a secret."""
 
 
 def post(

@@ -11,7 +11,7 @@ try:
 except ImportError:
     sys.exit("milepost: the command line needs more packages. Install them: pip install 'milepost[cli]'")
 
-from milepost.cli import admin, backtest, jobs, stack, watch, work
+from milepost.cli import admin, alerts, backtest, jobs, stack, watch, work
 from milepost.cli.output import failure
 from milepost.errors import MilepostError
 
@@ -46,6 +46,7 @@ for command in (
     backtest.backtest,
     jobs.priority,
     work.work,
+    alerts.alerts,
     admin.tenants,
     admin.keys,
     admin.members,

@@ -244,7 +244,7 @@ def test_a_mail_server_that_refuses_hangs_or_is_away_is_said(
         deliveries.deliver(delivery("email", "a@example.org"))
     with misbehaving(hang) as port:
         monkeypatch.setenv("MILEPOST_SMTP_URL", f"smtp://127.0.0.1:{port}")
-        with pytest.raises(Undeliverable, match="timed out|TimeoutError"):
+        with pytest.raises(Undeliverable, match=r"timed out|TimeoutError"):
             deliveries.deliver(delivery("email", "a@example.org"), timeout_s=0.2)
     with pytest.raises(Undeliverable, match="ConnectionRefusedError"):
         deliveries.deliver(delivery("email", "a@example.org"))
