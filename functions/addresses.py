@@ -129,6 +129,11 @@ class Badge(Query):
     """The token of a share link of this job; then no key is needed."""
 
 
+class Alerts(Page):
+    status: One[Literal["open", "resolved"]] | None = None
+    """Alerts that are open, or those that are over."""
+
+
 class Stream(Query):
     job: One[Annotated[Text, StringConstraints(max_length=200)]] | None = None
     """The key or uuid of the only job to hear of."""

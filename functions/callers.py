@@ -48,6 +48,10 @@ class UserCaller:
 Caller = KeyCaller | UserCaller
 
 
+def is_uuid(text: str) -> bool:
+    return _UUID.fullmatch(text) is not None
+
+
 def identify(request: Request) -> Caller:
     """The caller by its Authorization header. Raises `Unauthorized`; a key is proved in the database."""
     token = bearer(request)
@@ -64,7 +68,7 @@ def identify(request: Request) -> Caller:
             _USE_A_KEY,
         )
     tenant_id = request.headers.get("X-Milepost-Tenant") or None
-    if tenant_id and not _UUID.fullmatch(tenant_id):
+    if tenant_id and not is_uuid(tenant_id):
         raise Invalid(
             "invalid_value",
             "X-Milepost-Tenant: expected the uuid of a tenant, found something else.",
@@ -128,7 +132,7 @@ def _verified_user(token: str) -> str:
             "invalid_token", "Expected a Milepost key or a valid user's token; this is neither.", _USE_A_KEY
         ) from None
     user_id: str = claims["sub"]
-    if claims.get("role") != "authenticated" or not _UUID.fullmatch(user_id):
+    if claims.get("role") != "authenticated" or not is_uuid(user_id):
         raise Unauthorized("invalid_token", "Expected the token of a signed-in user.", _USE_A_KEY)
     return user_id
 

@@ -16,7 +16,7 @@ MOST_STEPS = 100  # of 1,000 jobs each: some seconds
 
 def _work(rpc: str) -> Callable[[Request], Response]:
     def run(request: Request) -> Response:
-        _check_secret(request)
+        check_secret(request)
         return answer(database.as_service(rpc, {}))
 
     return run
@@ -27,7 +27,7 @@ sweep = _work("sweep")
 
 def purge(request: Request) -> Response:
     """Retention, step by step until nothing is left; each is a transaction, so that nobody waits long."""
-    _check_secret(request)
+    check_secret(request)
     done: dict[str, int] = {}
     for _ in range(MOST_STEPS):
         step = json.loads(database.as_service("purge_history", {}))
@@ -38,7 +38,8 @@ def purge(request: Request) -> Response:
     return answer(done)
 
 
-def _check_secret(request: Request) -> None:
+def check_secret(request: Request) -> None:
+    """Raises `Unauthorized` unless the request carries the CRON_SECRET."""
     secret = os.environ.get("CRON_SECRET", "").encode()
     if not secret:
         journal.record("ERROR", "CRON_SECRET is not set, so scheduled work is refused")

@@ -13,6 +13,7 @@ from werkzeug.routing import Map, MapAdapter, Rule
 from werkzeug.wrappers import Request, Response
 
 from functions import (
+    alerts,
     audit,
     badge,
     bodies,
@@ -58,6 +59,13 @@ ROUTES = Map(
         Rule("/v1/history", methods=["GET"], endpoint=history.stats),
         Rule("/v1/history/jobs", methods=["GET"], endpoint=history.jobs),
         Rule("/v1/operations/<path:job>", methods=["GET"], endpoint=operations.one),
+        Rule("/v1/alerts", methods=["GET"], endpoint=alerts.search),
+        Rule("/v1/alerts/rules", methods=["GET"], endpoint=alerts.rules),
+        Rule("/v1/alerts/rules/<rule>", methods=["POST"], endpoint=alerts.set_rule),
+        Rule("/v1/alerts/channels", methods=["GET"], endpoint=alerts.channels),
+        Rule("/v1/alerts/channels", methods=["POST"], endpoint=alerts.add_channel),
+        Rule("/v1/alerts/channels/<channel_id>/remove", methods=["POST"], endpoint=alerts.remove_channel),
+        Rule("/v1/alerts/mute", methods=["POST"], endpoint=alerts.mute),
         Rule("/health", methods=["GET"], endpoint=health.up),
         Rule("/health/jobs", methods=["GET"], endpoint=health.jobs),
         Rule("/health/jobs/<path:job>", methods=["GET"], endpoint=health.job),
@@ -73,6 +81,7 @@ ROUTES = Map(
         ),
         Rule("/cron/sweep", methods=["GET", "POST"], endpoint=cron.sweep),
         Rule("/cron/purge", methods=["GET", "POST"], endpoint=cron.purge),
+        Rule("/cron/alerts", methods=["GET", "POST"], endpoint=alerts.send),
         Rule("/openapi.json", methods=["GET"], endpoint=openapi.document),
     ],
     strict_slashes=True,

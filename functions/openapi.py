@@ -163,6 +163,35 @@ OPERATIONS = [
         query=addresses.FinishedJobs,
     ),
     Operation("get", "/v1/operations/{job}", "The job as a google.longrunning.Operation (AIP-151)"),
+    Operation("get", "/v1/alerts", "Alerts, open and resolved, newest first", query=addresses.Alerts),
+    Operation("get", "/v1/alerts/rules", "The alert rules, and what is muted"),
+    Operation(
+        "post",
+        "/v1/alerts/rules/{rule}",
+        "Turn a rule on or off, or change its figures",
+        body=models.AlertRule,
+    ),
+    Operation("get", "/v1/alerts/channels", "Where alerts go, and how the last message went"),
+    Operation(
+        "post",
+        "/v1/alerts/channels",
+        "Add a channel; a webhook's secret is shown this once",
+        body=models.AlertChannel,
+        others={201: "The channel is there."},
+    ),
+    Operation(
+        "post",
+        "/v1/alerts/channels/{channel_id}/remove",
+        "Remove a channel",
+        others={404: "There is no such channel among those you manage."},
+    ),
+    Operation(
+        "post",
+        "/v1/alerts/mute",
+        "Tell nobody of such alerts for a while",
+        body=models.Mute,
+        others={404: "There is no such job among those you may see."},
+    ),
     Operation("get", "/health", "Whether the service reaches its database", security="none"),
     Operation("get", "/health/jobs", "How the jobs are, counted"),
     Operation("get", "/health/jobs/{job}", "One job's health, with its error and explanation"),
@@ -184,6 +213,7 @@ OPERATIONS = [
         for work, summary in (
             ("sweep", "Find stuck jobs and send what was held back"),
             ("purge", "Drop history that is past its time"),
+            ("alerts", "Evaluate the alert rules and send what channels are to be told"),
         )
     ),
     Operation("get", "/openapi.json", "This document", security="none"),
@@ -310,6 +340,8 @@ def _path_parameters(path: str) -> Iterator[dict[str, Any]]:
         "key": ("A Milepost key of scope `ping`.", {"type": "string"}),
         "share_id": ("The id of a share link.", {"type": "string", "format": "uuid"}),
         "token": ("The token of a share link, `sh_...`.", {"type": "string"}),
+        "rule": ("An alert rule's name.", {"type": "string"}),
+        "channel_id": ("A channel's id.", {"type": "string", "format": "uuid"}),
         "status": ("The exit status; 0 is success.", {"type": "integer", "minimum": 0, "maximum": 255}),
     }
     for name, (meaning, schema) in described.items():

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from milepost import models
 from milepost._words import dumps
@@ -23,6 +23,7 @@ from milepost.errors import (
 )
 
 Answer = TypeVar("Answer", bound=BaseModel)
+Plain = TypeVar("Plain")
 
 MAX_RETRY_AFTER_S = 300.0
 
@@ -106,6 +107,17 @@ class Client:
             raise error_of(response)
         try:
             return answer.model_validate_json(response.content)
+        except ValidationError as error:
+            raise TransportError(
+                f"{response.url} gave an answer that is none of Milepost's.", "Check MILEPOST_URL."
+            ) from error
+
+    def _json(self, answer: type[Plain], method: str, path: str, **arguments: Any) -> Plain:  # noqa: ANN401
+        response = self._send(method, path, **arguments)
+        if not response.is_success:
+            raise error_of(response)
+        try:
+            return TypeAdapter(answer).validate_json(response.content)
         except ValidationError as error:
             raise TransportError(
                 f"{response.url} gave an answer that is none of Milepost's.", "Check MILEPOST_URL."
@@ -211,6 +223,35 @@ class Client:
 
     def revoke_share(self, share_id: str) -> models.RevokedShare:
         return self._ask(models.RevokedShare, "POST", f"/v1/shares/{quote(share_id, safe='')}/revoke")
+
+    def alerts(self, status: str | None = None) -> dict[str, Any]:
+        """`{"alerts": [...], "next"}`, newest first; `status` is open, resolved, or None for both."""
+        return self._json(dict[str, Any], "GET", "/v1/alerts", params={"status": status} if status else {})
+
+    def alert_rules(self) -> dict[str, Any]:
+        """`{"rules": [...], "mutes": [...]}`"""
+        return self._json(dict[str, Any], "GET", "/v1/alerts/rules")
+
+    def set_alert_rule(self, rule: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The rule as it is then. `fields` are those of `models.AlertRule`."""
+        return self._json(
+            dict[str, Any], "POST", f"/v1/alerts/rules/{quote(rule, safe='')}", json=dict(fields)
+        )
+
+    def alert_channels(self) -> list[dict[str, Any]]:
+        return self._json(list[dict[str, Any]], "GET", "/v1/alerts/channels")
+
+    def add_alert_channel(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The channel; a webhook's `secret` is shown this once. `fields`: `models.AlertChannel`."""
+        return self._json(dict[str, Any], "POST", "/v1/alerts/channels", json=dict(fields))
+
+    def remove_alert_channel(self, channel_id: str) -> dict[str, Any]:
+        path = f"/v1/alerts/channels/{quote(channel_id, safe='')}/remove"
+        return self._json(dict[str, Any], "POST", path)
+
+    def mute_alerts(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """What is muted until when. `fields` are those of `models.Mute`."""
+        return self._json(dict[str, Any], "POST", "/v1/alerts/mute", json=dict(fields))
 
 
 def _given(filters: Mapping[str, Any]) -> dict[str, Any]:

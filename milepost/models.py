@@ -369,6 +369,61 @@ class NewShare(_Request):
     """How long it holds, in seconds: a minute to 366 days."""
 
 
+class AlertRule(_Request):
+    """Changes an alert rule; what is left out is as by default."""
+
+    # Built at first use, as all that workers never send.
+    model_config = ConfigDict(defer_build=True)
+
+    is_on: bool = True
+    """Whether it is watched at all."""
+    threshold: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """More than this is wrong; in the rule's unit."""
+    window_s: Annotated[int, Field(ge=60, le=2_592_000)] | None = None
+    """How far back is looked."""
+    for_s: Annotated[int, Field(ge=0, le=86_400)] | None = None
+    """How long it has to be so before anybody is told."""
+
+
+ClockTime: TypeAlias = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+
+
+class AlertChannel(_Request):
+    """Where alerts go."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    type: Literal["webhook", "slack", "email"]
+    """How it is told."""
+    name: Name
+    """What people call it."""
+    address: Annotated[Text, StringConstraints(min_length=1)]
+    """A URL; for `email` up to 20 addresses with commas between them."""
+    quiet_from: ClockTime | None = None
+    """From then until `quiet_until` nothing is sent, for example `22:00`."""
+    quiet_until: ClockTime | None = None
+    """Then what was held back is sent, as it is by then."""
+    time_zone: Name | None = None
+    """The clock of the quiet hours, for example `Europe/Berlin`; UTC without it."""
+
+
+class Mute(_Request):
+    """What nobody is told of for a while; without rule, kind and job, anything."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    until: Timestamp
+    """Until when; a time that is past ends the mute of the same rule, kind and job."""
+    rule: Name | None = None
+    """Alerts of this rule."""
+    kind: Name | None = None
+    """Alerts of this kind."""
+    job_id: Name | None = None
+    """Alerts of this job: its key or uuid."""
+    reason: Text | None = None
+    """Why, for the people who look at it."""
+
+
 one_checkpoint: TypeAdapter[Checkpoint] = TypeAdapter(Checkpoint)
 many_checkpoints: TypeAdapter[list[Checkpoint]] = TypeAdapter(list[Checkpoint])
 

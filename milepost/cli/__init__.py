@@ -11,7 +11,7 @@ try:
 except ImportError:
     sys.exit("milepost: the command line needs more packages. Install them: pip install 'milepost[cli]'")
 
-from milepost.cli import admin, backtest, export, history, jobs, share, stack, watch, work
+from milepost.cli import admin, alerts, backtest, export, history, jobs, share, stack, watch, work
 from milepost.cli.output import failure
 from milepost.errors import MilepostError
 
@@ -49,6 +49,7 @@ for command in (
     jobs.priority,
     share.share,
     work.work,
+    alerts.alerts,
     admin.tenants,
     admin.keys,
     admin.members,

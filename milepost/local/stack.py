@@ -36,7 +36,7 @@ DISK_NEEDED_BYTES = 300_000_000
 FUNCTIONS_PATIENCE_S = 20.0
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 STEADY_S = 10.0  # a part that ran for this long had started well
-SCHEDULE_S = {"sweep": 5.0, "purge": 86_400.0}
+SCHEDULE_S = {"sweep": 5.0, "alerts": 60.0, "purge": 86_400.0}
 
 
 @dataclass(frozen=True)

@@ -378,6 +378,9 @@ begin
     perform milepost_private.emit(v_drafts, v_now);
   end if;
 
+  insert into milepost_private.measurements (tenant_id, checkpoints, duration_ms)
+  values (v_caller.tenant_id, coalesce(cardinality(v_entries), 0),
+          extract(epoch from clock_timestamp() - transaction_timestamp()) * 1000);
   return milepost_private.checkpoints_answer(v_all, $1 -> 'indexes', v_now);
 end;
 $$;

@@ -1,4 +1,5 @@
--- sweep: what has to happen every few seconds: partitions ahead, stuck jobs, progress events that were held back.
+-- sweep: what has to happen every few seconds: partitions ahead, stuck jobs, progress events that were held back,
+-- counters.
 create or replace function milepost.sweep(at timestamptz default null)
 returns jsonb
 language plpgsql
@@ -34,6 +35,7 @@ begin
   if v_drafts is not null then
     perform milepost_private.emit(v_drafts, v_now);
   end if;
+  perform milepost_private.roll_up_measurements(now() - interval '5 minutes');
 
   return v_answer || jsonb_build_object(
     'progress_events', coalesce(cardinality(v_drafts), 0),

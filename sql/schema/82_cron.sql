@@ -10,6 +10,8 @@ begin
     return;
   end if;
   perform cron.schedule('milepost-sweep', '30 seconds', 'select milepost.sweep()');
+  -- Opens and resolves alerts; sending them takes a request to /cron/alerts: docs/operations.md.
+  perform cron.schedule('milepost-alerts', '* * * * *', 'select milepost_private.evaluate_alerts(now())');
   perform cron.schedule('milepost-purge', '*/5 * * * *', 'select milepost.purge_history()');
   perform cron.schedule('milepost-prune', '45 3 * * *',
     'delete from cron.job_run_details d using cron.job j '

@@ -454,6 +454,59 @@ revoke all on milepost_private.tenant_loads from public, anon, authenticated;
 grant select on milepost_private.tenant_loads to authenticated;
 grant select, insert, update, delete on milepost_private.tenant_loads to service_role;
 
+-- ==== sql/schema/14_managed_tenants.sql
+
+-- managed_tenants: the tenants in which the caller has one of these roles; an operator key counts as each of them but viewer.
+create or replace function milepost_private.managed_tenants(roles text[])
+returns setof uuid
+language plpgsql
+stable
+security definer                -- the caller may read neither keys nor others' memberships
+set search_path = ''
+as $$
+begin
+  return query
+  select m.tenant_id from milepost.members m where m.user_id = auth.uid() and m.role = any (roles)
+  union all
+  select k.tenant_id from milepost_private.key_by_hash(nullif(current_setting('milepost.key_hash', true), '')) k
+  where k.tenant_id is not null and k.scope = 'operator';
+end;
+$$;
+comment on function milepost_private.managed_tenants(text[]) is
+'Tenants in which the caller is a member with one of these roles, or the tenant of the operator key it came with.';
+revoke execute on function milepost_private.managed_tenants(text[]) from public, anon, authenticated;
+grant execute on function milepost_private.managed_tenants(text[]) to authenticated, service_role;
+
+-- tenant_to_manage: the one tenant that the caller means and may manage.
+create or replace function milepost_private.tenant_to_manage(tenant_id uuid, roles text[])
+returns uuid
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_tenants uuid[] := array(select t from milepost_private.managed_tenants(roles) t
+                            where tenant_to_manage.tenant_id is null or t = tenant_to_manage.tenant_id);
+begin
+  -- GUARD: none, or no such role there
+  if cardinality(v_tenants) = 0 then
+    perform milepost_private.refuse(403, 'not_allowed',
+      format('Expected a member with the role %s, or an operator key.', array_to_string(roles, ' or ')),
+      'Ask an admin of the tenant to change your role, or use an operator key.');
+  end if;
+  -- GUARD: which tenant?
+  if cardinality(v_tenants) > 1 then
+    perform milepost_private.refuse(422, 'tenant_required',
+      'Expected the tenant to act in, since you belong to several.', 'Send the header X-Milepost-Tenant: <tenant_id>.');
+  end if;
+  return v_tenants[1];
+end;
+$$;
+comment on function milepost_private.tenant_to_manage(uuid, text[]) is
+'The given tenant, or the caller''s only one, if the caller has one of these roles there. Refuses with 403 and 422.';
+revoke execute on function milepost_private.tenant_to_manage(uuid, text[]) from public, anon, authenticated;
+grant execute on function milepost_private.tenant_to_manage(uuid, text[]) to authenticated, service_role;
+
 -- ==== sql/schema/15_requests.sql
 
 -- requests: how many requests each tenant and each key made lately, so that one cannot crowd out the others.
@@ -2451,6 +2504,229 @@ comment on function milepost_private.stage_percent(milepost.stages) is
 revoke execute on function milepost_private.stage_percent(milepost.stages) from public, anon, authenticated;
 grant execute on function milepost_private.stage_percent(milepost.stages) to authenticated, service_role;
 
+-- ==== sql/schema/29_alert_rules.sql
+
+-- alert_defaults: what is watched in every tenant, with no configuration at all.
+create or replace function milepost_private.alert_defaults()
+returns table (rule text, severity text, threshold double precision, unit text, window_s int, for_s int, meaning text)
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return query values
+    ('job_failed',    'critical', null::double precision, null::text, 86400, 0, 'A job failed, and has not been retried since.'),
+    ('job_stuck',     'critical', null, null, null::int, 0, 'A job is stalled or lost, or was reset and has made no progress since.'),
+    ('job_late',      'warning',  null, null, null, 120, 'A job is late: silent for longer than is usual for it, but not stalled yet.'),
+    ('failure_rate',  'warning',  10, 'percent', 3600, 0, 'More of a kind''s runs that ended within the window failed; of five or more.'),
+    ('update_delay',  'warning',  500, 'ms', 300, 60, 'One of twenty checkpoints within the window took longer to be recorded and sent on; of twenty or more.'),
+    ('queue_depth',   'warning',  50, 'jobs', null, 60, 'More jobs wait for a worker.'),
+    ('past_deadline', 'warning',  null, null, null, 0, 'A job is expected to end after its processing_deadline_ms, or has passed it.'),
+    ('missed_run',    'warning',  20, 'percent', null, 0, 'A kind that runs regularly did not: it is late by more of its usual interval.');
+end;
+$$;
+comment on function milepost_private.alert_defaults() is
+'The alert rules and their defaults. for_s: how long it has to be so before it is told. window_s: how far back is looked.';
+revoke execute on function milepost_private.alert_defaults() from public, anon, authenticated;
+grant execute on function milepost_private.alert_defaults() to authenticated, service_role;
+
+-- alert_rules: where a tenant wants it otherwise. Null is the default.
+create table if not exists milepost_private.alert_rules (
+  tenant_id uuid not null,
+  rule      text not null,
+  is_on     boolean not null default true,
+  threshold double precision,
+  window_s  int,
+  for_s     int,
+  constraint alert_rules_pkey primary key (tenant_id, rule),
+  constraint alert_rules_tenant_exists foreign key (tenant_id) references milepost.tenants (tenant_id) on delete cascade,
+  constraint alert_threshold_is_not_negative check (threshold >= 0),
+  constraint alert_window_is_sensible check (window_s between 60 and 2592000),
+  constraint alert_patience_is_sensible check (for_s between 0 and 86400)
+);
+comment on table milepost_private.alert_rules is 'What a tenant changed of alert_defaults.';
+alter table milepost_private.alert_rules enable row level security;
+drop policy if exists "members read their tenant's alert rules" on milepost_private.alert_rules;
+create policy "members read their tenant's alert rules" on milepost_private.alert_rules for select to authenticated
+  using (tenant_id = any (array(select milepost_private.my_tenants())));
+drop policy if exists "admins add alert rules" on milepost_private.alert_rules;
+create policy "admins add alert rules" on milepost_private.alert_rules for insert to authenticated
+  with check (tenant_id = any (array(select milepost_private.managed_tenants(array['admin']))));
+drop policy if exists "admins change alert rules" on milepost_private.alert_rules;
+create policy "admins change alert rules" on milepost_private.alert_rules for update to authenticated
+  using (tenant_id = any (array(select milepost_private.managed_tenants(array['admin']))));
+revoke all on milepost_private.alert_rules from public, anon, authenticated;
+grant select, insert, update on milepost_private.alert_rules to authenticated;
+grant select, insert, update, delete on milepost_private.alert_rules to service_role;
+
+-- alert_rules_in_force: each tenant's rules with what it changed of them.
+create or replace view milepost_private.alert_rules_in_force with (security_invoker = true) as
+select t.tenant_id, d.rule, coalesce(r.is_on, true) as is_on, d.severity, coalesce(r.threshold, d.threshold) as threshold, d.unit,
+       coalesce(r.window_s, d.window_s) as window_s, coalesce(r.for_s, d.for_s) as for_s, r.rule is null as is_default, d.meaning
+from milepost.tenants t
+cross join milepost_private.alert_defaults() d
+left join milepost_private.alert_rules r on r.tenant_id = t.tenant_id and r.rule = d.rule;
+comment on view milepost_private.alert_rules_in_force is 'Every tenant''s alert rules: the defaults, and what the tenant changed of them.';
+revoke all on milepost_private.alert_rules_in_force from public, anon, authenticated;
+grant select on milepost_private.alert_rules_in_force to authenticated, service_role;
+
+-- alert_mutes: what a tenant does not want to hear of for a while. Null is any.
+create table if not exists milepost_private.alert_mutes (
+  mute_id   uuid not null default gen_random_uuid(),
+  tenant_id uuid not null,
+  rule      text,
+  kind      text,
+  job_id    uuid,
+  until     timestamptz not null,
+  reason    text,
+  actor     text not null,
+  constraint alert_mutes_pkey primary key (mute_id),
+  constraint alert_mutes_tenant_exists foreign key (tenant_id) references milepost.tenants (tenant_id) on delete cascade,
+  constraint one_mute_for_each_scope unique nulls not distinct (tenant_id, rule, kind, job_id)
+);
+comment on table milepost_private.alert_mutes is 'Alerts that nobody is told of until then: of a rule, a kind, a job, or all of a tenant''s.';
+alter table milepost_private.alert_mutes enable row level security;
+drop policy if exists "members read their tenant's mutes" on milepost_private.alert_mutes;
+create policy "members read their tenant's mutes" on milepost_private.alert_mutes for select to authenticated
+  using (tenant_id = any (array(select milepost_private.my_tenants())));
+drop policy if exists "operators mute" on milepost_private.alert_mutes;
+create policy "operators mute" on milepost_private.alert_mutes for insert to authenticated
+  with check (tenant_id = any (array(select milepost_private.managed_tenants(array['operator', 'admin']))));
+drop policy if exists "operators change mutes" on milepost_private.alert_mutes;
+create policy "operators change mutes" on milepost_private.alert_mutes for update to authenticated
+  using (tenant_id = any (array(select milepost_private.managed_tenants(array['operator', 'admin']))));
+drop policy if exists "operators end mutes" on milepost_private.alert_mutes;
+create policy "operators end mutes" on milepost_private.alert_mutes for delete to authenticated
+  using (tenant_id = any (array(select milepost_private.managed_tenants(array['operator', 'admin']))));
+revoke all on milepost_private.alert_mutes from public, anon, authenticated;
+grant select, insert, update, delete on milepost_private.alert_mutes to authenticated, service_role;
+
+-- ==== sql/schema/29_alerts.sql
+
+-- alerts: what was found to be wrong, from when to when. At most one that is not over for each rule and subject.
+create table if not exists milepost_private.alerts (
+  alert_id     uuid not null default gen_random_uuid(),
+  tenant_id    uuid not null,
+  rule         text not null,
+  subject      text not null,
+  job_id       uuid,
+  job          text,
+  kind         text,
+  severity     text not null,
+  message      text not null,
+  value        double precision,
+  threshold    double precision,
+  began_at     timestamptz not null,
+  opened_at    timestamptz,
+  resolved_at  timestamptz,
+  resolution   text,
+  announcement bigint,
+  constraint alerts_pkey primary key (alert_id),
+  constraint alerts_tenant_exists foreign key (tenant_id) references milepost.tenants (tenant_id) on delete cascade,
+  constraint resolution_is_known check (resolution in ('recovered', 'expired', 'turned_off'))
+);
+create unique index if not exists one_live_alert_for_each_subject on milepost_private.alerts (tenant_id, rule, subject)
+  where resolved_at is null;
+create index if not exists alerts_newest_first on milepost_private.alerts (tenant_id, opened_at desc, alert_id desc)
+  where opened_at is not null;
+create index if not exists alerts_announced on milepost_private.alerts (tenant_id, announcement) where announcement is not null;
+create index if not exists alerts_over on milepost_private.alerts (resolved_at) where resolved_at is not null;
+-- Numbers what is to be told: a channel knows up to which it was. The evaluation, of which there is one at a time, draws them.
+create sequence if not exists milepost_private.announcements;
+
+comment on table milepost_private.alerts is 'Alerts, open and over. One with no opened_at has not been so for its rule''s for_s yet. Kept for 30 days.';
+comment on column milepost_private.alerts.subject is 'What it is about: a job''s id, a kind, or empty for the tenant.';
+comment on column milepost_private.alerts.job is 'The job''s key.';
+comment on column milepost_private.alerts.message is 'What is wrong, in words; once it recovered, how it is now.';
+comment on column milepost_private.alerts.began_at is 'When it was first found so.';
+comment on column milepost_private.alerts.opened_at is 'When it had been so for its rule''s for_s.';
+comment on column milepost_private.alerts.resolution is 'recovered; expired: it is as it was, but nobody needs to hear of it any more; turned_off: its rule was.';
+comment on column milepost_private.alerts.announcement is 'The number of its last change that channels are told of; null while it is muted or waits.';
+alter table milepost_private.alerts enable row level security;
+drop policy if exists "members read their tenant's alerts" on milepost_private.alerts;
+create policy "members read their tenant's alerts" on milepost_private.alerts for select to authenticated
+  using (tenant_id = any (array(select milepost_private.my_tenants())));
+revoke all on milepost_private.alerts from public, anon, authenticated;
+grant select on milepost_private.alerts to authenticated;
+grant select, insert, update, delete on milepost_private.alerts to service_role;
+revoke all on sequence milepost_private.announcements from public, anon, authenticated;
+grant usage, select on sequence milepost_private.announcements to service_role;
+
+-- alert_channels: where a tenant's alerts go. What opens a channel (its address, its secret) is for the service only.
+create table if not exists milepost_private.alert_channels (
+  channel_id  uuid not null default gen_random_uuid(),
+  tenant_id   uuid not null,
+  type        text not null,
+  name        text not null,
+  address     text not null,
+  secret      text,
+  shown       text not null,
+  quiet_from  time,
+  quiet_until time,
+  time_zone   text not null default 'UTC',
+  told        bigint not null,
+  created_at  timestamptz not null default now(),
+  constraint alert_channels_pkey primary key (channel_id),
+  constraint alert_channels_tenant_exists foreign key (tenant_id) references milepost.tenants (tenant_id) on delete cascade,
+  constraint channel_type_is_known check (type in ('webhook', 'slack', 'email')),
+  constraint channel_name_is_short check (length(name) between 1 and 200),
+  constraint channel_address_is_short check (length(address) between 1 and 2000),
+  constraint quiet_hours_begin_and_end check ((quiet_from is null) = (quiet_until is null))
+);
+create index if not exists alert_channels_by_tenant on milepost_private.alert_channels (tenant_id);
+comment on table milepost_private.alert_channels is 'Where a tenant''s alerts go: a webhook, Slack, or e-mail.';
+comment on column milepost_private.alert_channels.address is 'A URL, or e-mail addresses with commas between them. A URL may be a secret, so nobody but the service reads it.';
+comment on column milepost_private.alert_channels.secret is 'What a webhook''s requests are signed with.';
+comment on column milepost_private.alert_channels.shown is 'What people see of the address: a URL''s host, or the e-mail addresses.';
+comment on column milepost_private.alert_channels.quiet_from is 'From then until quiet_until, on its time zone''s clock, nothing is sent.';
+comment on column milepost_private.alert_channels.told is 'The last announcement that it was told of, or that lies in its outbox.';
+alter table milepost_private.alert_channels enable row level security;
+drop policy if exists "admins see channels" on milepost_private.alert_channels;
+create policy "admins see channels" on milepost_private.alert_channels for select to authenticated
+  using (tenant_id = any (array(select milepost_private.managed_tenants(array['admin']))));
+drop policy if exists "admins add channels" on milepost_private.alert_channels;
+create policy "admins add channels" on milepost_private.alert_channels for insert to authenticated
+  with check (tenant_id = any (array(select milepost_private.managed_tenants(array['admin']))));
+drop policy if exists "admins remove channels" on milepost_private.alert_channels;
+create policy "admins remove channels" on milepost_private.alert_channels for delete to authenticated
+  using (tenant_id = any (array(select milepost_private.managed_tenants(array['admin']))));
+revoke all on milepost_private.alert_channels from public, anon, authenticated;
+grant select (channel_id, tenant_id, type, name, shown, quiet_from, quiet_until, time_zone, created_at), insert, delete
+  on milepost_private.alert_channels to authenticated;
+grant select, insert, update, delete on milepost_private.alert_channels to service_role;
+
+-- alert_deliveries: the outbox. A channel has at most one that is not done: what changes meanwhile waits for the next, so that
+-- messages stay in order and their number is bounded however much goes wrong.
+create table if not exists milepost_private.alert_deliveries (
+  delivery_id  uuid not null default gen_random_uuid(),
+  tenant_id    uuid not null,
+  channel_id   uuid not null,
+  body         jsonb not null,
+  created_at   timestamptz not null,
+  due_at       timestamptz not null,
+  attempts     int not null default 0,
+  lease_id     uuid,
+  delivered_at timestamptz,
+  gave_up_at   timestamptz,
+  last_error   text,
+  constraint alert_deliveries_pkey primary key (delivery_id),
+  constraint alert_deliveries_channel_exists foreign key (channel_id) references milepost_private.alert_channels (channel_id) on delete cascade
+);
+create unique index if not exists one_delivery_at_a_time on milepost_private.alert_deliveries (channel_id)
+  where delivered_at is null and gave_up_at is null;
+create index if not exists alert_deliveries_by_channel on milepost_private.alert_deliveries (channel_id, created_at desc);
+comment on table milepost_private.alert_deliveries is 'Messages to channels: what they say, how often it was tried, and how it ended. Kept for a week.';
+comment on column milepost_private.alert_deliveries.due_at is 'When it is tried next. While somebody tries: when that counts as given up, and another may.';
+comment on column milepost_private.alert_deliveries.lease_id is 'Who tries: only a result under this id counts.';
+comment on column milepost_private.alert_deliveries.gave_up_at is 'When the last attempt had failed.';
+alter table milepost_private.alert_deliveries enable row level security;
+drop policy if exists "admins see how deliveries go" on milepost_private.alert_deliveries;
+create policy "admins see how deliveries go" on milepost_private.alert_deliveries for select to authenticated
+  using (tenant_id = any (array(select milepost_private.managed_tenants(array['admin']))));
+revoke all on milepost_private.alert_deliveries from public, anon, authenticated;
+grant select on milepost_private.alert_deliveries to authenticated;
+grant select, insert, update, delete on milepost_private.alert_deliveries to service_role;
+
 -- ==== sql/schema/29_effort.sql
 
 -- effort: which share of its work a job that counts by stages has behind it. Runs of its kind tell how much each stage is.
@@ -2536,6 +2812,221 @@ comment on function milepost_private.liveness_of(milepost.jobs, milepost_private
 'The job''s liveness at the given time, with the threshold used and the reason.';
 revoke execute on function milepost_private.liveness_of(milepost.jobs, milepost_private.pulses, milepost_private.kinds, timestamptz) from public, anon, authenticated;
 grant execute on function milepost_private.liveness_of(milepost.jobs, milepost_private.pulses, milepost_private.kinds, timestamptz) to authenticated, service_role;
+
+-- ==== sql/schema/29_measurements.sql
+
+-- measurements and totals: what counters are made of. Writers only append, so that no two of them wait for each other; the
+-- sweep adds what is older than five minutes up. A counter is a total and the measurements that are not in it yet: it never
+-- falls, whichever instance answers, and whatever jobs are deleted.
+create table if not exists milepost_private.measurements (
+  tenant_id       uuid not null,
+  measurement_id  bigint generated always as identity,
+  measured_at     timestamptz not null default now(),
+  kind            text,
+  checkpoints     bigint,
+  duration_ms     double precision,
+  items_completed bigint,
+  items_failed    bigint,
+  items_skipped   bigint,
+  items_canceled  bigint,
+  bytes_processed bigint,
+  ended           text,
+  job_s           double precision,
+  constraint measurements_pkey primary key (tenant_id, measurement_id),
+  constraint measurements_tenant_exists foreign key (tenant_id) references milepost.tenants (tenant_id) on delete cascade
+);
+comment on table milepost_private.measurements is
+'What happened within the last minutes: a recorded request (checkpoints, duration_ms), or a rise of a job''s counts or its end.';
+comment on column milepost_private.measurements.kind is 'The job''s kind; null for a request, which may have several.';
+comment on column milepost_private.measurements.duration_ms is 'How long the database had the request, in ms.';
+comment on column milepost_private.measurements.items_completed is 'By how much it rose; likewise the other counts.';
+comment on column milepost_private.measurements.ended is 'completed, failed or canceled, where the job ended.';
+comment on column milepost_private.measurements.job_s is 'How long it had taken then on its active clock, in seconds.';
+alter table milepost_private.measurements enable row level security;
+drop policy if exists "members read their tenant's measurements" on milepost_private.measurements;
+create policy "members read their tenant's measurements" on milepost_private.measurements for select to authenticated
+  using (tenant_id = any (array(select milepost_private.my_tenants())));
+revoke all on milepost_private.measurements from public, anon, authenticated;
+grant select on milepost_private.measurements to authenticated;
+grant select, insert, update, delete on milepost_private.measurements to service_role;
+
+-- buckets: how many of these values are at most each bound; the last counts all.
+create or replace function milepost_private.buckets(measured double precision[], bounds double precision[])
+returns bigint[]
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return (select array_agg((select count(*) from unnest(measured) v where v <= b.bound) order by b.bound)
+          from unnest(bounds || 'infinity'::double precision) as b (bound));
+end;
+$$;
+comment on function milepost_private.buckets(double precision[], double precision[]) is
+'A histogram as Prometheus counts it: for each bound the values that are at most it, and last of all their number.';
+revoke execute on function milepost_private.buckets(double precision[], double precision[]) from public, anon, authenticated;
+grant execute on function milepost_private.buckets(double precision[], double precision[]) to authenticated, service_role;
+
+create or replace function milepost_private.added(a bigint[], b bigint[])
+returns bigint[]
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return (select array_agg(coalesce(u.x, 0) + coalesce(u.y, 0) order by u.n)
+          from unnest(a, b) with ordinality as u (x, y, n));
+end;
+$$;
+comment on function milepost_private.added(bigint[], bigint[]) is 'The sums of two arrays, place by place; null counts as nothing.';
+revoke execute on function milepost_private.added(bigint[], bigint[]) from public, anon, authenticated;
+grant execute on function milepost_private.added(bigint[], bigint[]) to authenticated, service_role;
+
+-- histogram_bounds: of requests in ms, of jobs in seconds. Totals hold histograms of these: changing them changes history.
+create or replace function milepost_private.ingest_bounds_ms()
+returns double precision[]
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return array[1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000];
+end;
+$$;
+create or replace function milepost_private.job_bounds_s()
+returns double precision[]
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return array[1, 10, 60, 300, 900, 1800, 3600, 7200, 14400, 28800, 86400, 259200];
+end;
+$$;
+comment on function milepost_private.ingest_bounds_ms() is 'Bounds of the histogram of requests, in ms.';
+comment on function milepost_private.job_bounds_s() is 'Bounds of the histogram of jobs'' durations, in seconds.';
+revoke execute on function milepost_private.ingest_bounds_ms(), milepost_private.job_bounds_s() from public, anon, authenticated;
+grant execute on function milepost_private.ingest_bounds_ms(), milepost_private.job_bounds_s() to authenticated, service_role;
+
+create table if not exists milepost_private.totals (
+  tenant_id       uuid not null,
+  kind            text not null,
+  checkpoints     bigint not null default 0,
+  ingest_ms       double precision not null default 0,
+  ingest_buckets  bigint[],
+  items_completed numeric not null default 0,
+  items_failed    numeric not null default 0,
+  items_skipped   numeric not null default 0,
+  items_canceled  numeric not null default 0,
+  bytes_processed numeric not null default 0,
+  jobs_completed  bigint not null default 0,
+  jobs_failed     bigint not null default 0,
+  jobs_canceled   bigint not null default 0,
+  job_s           double precision not null default 0,
+  job_buckets     bigint[],
+  constraint totals_pkey primary key (tenant_id, kind),
+  constraint totals_tenant_exists foreign key (tenant_id) references milepost.tenants (tenant_id) on delete cascade
+);
+comment on table milepost_private.totals is
+'Per kind, all that was ever measured: items by outcome, bytes, ended jobs and how long they took. Requests are under the kind ''''.';
+comment on column milepost_private.totals.ingest_ms is 'How long the database had all requests, in ms.';
+comment on column milepost_private.totals.ingest_buckets is 'Requests that took at most each of ingest_bounds_ms, and last of all their number.';
+comment on column milepost_private.totals.job_s is 'How long all ended jobs took on their active clocks, in seconds.';
+comment on column milepost_private.totals.job_buckets is 'Ended jobs that took at most each of job_bounds_s, and last of all their number.';
+alter table milepost_private.totals enable row level security;
+drop policy if exists "members read their tenant's totals" on milepost_private.totals;
+create policy "members read their tenant's totals" on milepost_private.totals for select to authenticated
+  using (tenant_id = any (array(select milepost_private.my_tenants())));
+revoke all on milepost_private.totals from public, anon, authenticated;
+grant select on milepost_private.totals to authenticated;
+grant select, insert, update, delete on milepost_private.totals to service_role;
+
+-- measured: measurements added up as totals are.
+create or replace function milepost_private.measured(before timestamptz)
+returns setof milepost_private.totals
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select m.tenant_id, coalesce(m.kind, ''), coalesce(sum(m.checkpoints), 0)::bigint, coalesce(sum(m.duration_ms), 0),
+         milepost_private.buckets(array_agg(m.duration_ms) filter (where m.duration_ms is not null), milepost_private.ingest_bounds_ms()),
+         coalesce(sum(m.items_completed), 0), coalesce(sum(m.items_failed), 0),
+         coalesce(sum(m.items_skipped), 0), coalesce(sum(m.items_canceled), 0), coalesce(sum(m.bytes_processed), 0),
+         count(*) filter (where m.ended = 'completed'), count(*) filter (where m.ended = 'failed'),
+         count(*) filter (where m.ended = 'canceled'), coalesce(sum(m.job_s), 0),
+         milepost_private.buckets(array_agg(m.job_s) filter (where m.job_s is not null), milepost_private.job_bounds_s())
+  from milepost_private.measurements m
+  where m.measured_at < before
+  group by m.tenant_id, m.kind;
+end;
+$$;
+comment on function milepost_private.measured(timestamptz) is 'Measurements before this moment that are not in the totals yet, added up per kind.';
+revoke execute on function milepost_private.measured(timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.measured(timestamptz) to authenticated, service_role;
+
+-- roll_up_measurements: moves measurements into the totals. One statement, so that each is in one of the two at any moment.
+create or replace function milepost_private.roll_up_measurements(before timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  -- GUARD: another sweep is at it
+  if not pg_try_advisory_xact_lock(hashtextextended('milepost_private.totals', 0)) then
+    return;
+  end if;
+  with gone as (
+    delete from milepost_private.measurements m where m.measured_at < roll_up_measurements.before
+  )
+  insert into milepost_private.totals as t
+  select m.* from milepost_private.measured(roll_up_measurements.before) m
+  on conflict on constraint totals_pkey do update set
+    checkpoints = t.checkpoints + excluded.checkpoints, ingest_ms = t.ingest_ms + excluded.ingest_ms,
+    ingest_buckets = milepost_private.added(t.ingest_buckets, excluded.ingest_buckets),
+    items_completed = t.items_completed + excluded.items_completed, items_failed = t.items_failed + excluded.items_failed,
+    items_skipped = t.items_skipped + excluded.items_skipped, items_canceled = t.items_canceled + excluded.items_canceled,
+    bytes_processed = t.bytes_processed + excluded.bytes_processed,
+    jobs_completed = t.jobs_completed + excluded.jobs_completed, jobs_failed = t.jobs_failed + excluded.jobs_failed,
+    jobs_canceled = t.jobs_canceled + excluded.jobs_canceled, job_s = t.job_s + excluded.job_s,
+    job_buckets = milepost_private.added(t.job_buckets, excluded.job_buckets);
+end;
+$$;
+comment on function milepost_private.roll_up_measurements(timestamptz) is 'Moves measurements before this moment into the totals.';
+revoke execute on function milepost_private.roll_up_measurements(timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.roll_up_measurements(timestamptz) to service_role;
+
+-- measure_job: a job's counts rose, or it ended.
+create or replace function milepost_private.measure_job()
+returns trigger
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_ends boolean := old.finished_at is null and new.finished_at is not null;
+begin
+  insert into milepost_private.measurements (tenant_id, kind, items_completed, items_failed, items_skipped, items_canceled,
+    bytes_processed, ended, job_s)
+  values (new.tenant_id, new.kind, greatest(new.items_completed - old.items_completed, 0), greatest(new.items_failed - old.items_failed, 0),
+    greatest(new.items_skipped - old.items_skipped, 0), greatest(new.items_canceled - old.items_canceled, 0),
+    greatest(new.bytes_processed - old.bytes_processed, 0), case when v_ends then new.state end,
+    case when v_ends then (
+      select milepost_private.active_clock(p.active_s, p.active_at, p.running, new.finished_at)
+      from milepost_private.pulses p where p.job_id = new.job_id) end);
+  return null;
+end;
+$$;
+comment on function milepost_private.measure_job() is 'Measures by how much a job''s counts rose, and its end. What an attempt does again counts again.';
+revoke execute on function milepost_private.measure_job() from public, anon, authenticated;
+
+create or replace trigger job_is_measured after update on milepost.jobs
+  for each row when (new.items_completed > old.items_completed or new.items_failed > old.items_failed
+    or new.items_skipped > old.items_skipped or new.items_canceled > old.items_canceled
+    or new.bytes_processed > old.bytes_processed or old.finished_at is null and new.finished_at is not null)
+  execute function milepost_private.measure_job();
 
 -- ==== sql/schema/29_predictions.sql
 
@@ -2785,6 +3276,32 @@ comment on function milepost_private.figures(milepost.jobs, milepost_private.pul
 'Percent, rate, ETA with its range, liveness and health of a job at the given time. Reads nothing but its arguments.';
 revoke execute on function milepost_private.figures(milepost.jobs, milepost_private.pulses, milepost_private.kinds, timestamptz) from public, anon, authenticated;
 grant execute on function milepost_private.figures(milepost.jobs, milepost_private.pulses, milepost_private.kinds, timestamptz) to authenticated, service_role;
+
+-- ==== sql/schema/30_ingest_latency.sql
+
+-- ingest_latency: how long the database has had the latest requests of a tenant.
+create or replace function milepost_private.ingest_latency(tenant_id uuid, at timestamptz, window_s int)
+returns table (requests bigint, p50_ms double precision, p95_ms double precision, p99_ms double precision)
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select count(*), percentile_cont(0.5) within group (order by l.duration_ms),
+         percentile_cont(0.95) within group (order by l.duration_ms), percentile_cont(0.99) within group (order by l.duration_ms)
+  from (
+    select m.duration_ms, m.measured_at from milepost_private.measurements m
+    where m.tenant_id = ingest_latency.tenant_id and m.duration_ms is not null
+    order by m.measurement_id desc limit 1000
+  ) l
+  where l.measured_at > ingest_latency.at - ingest_latency.window_s * interval '1 second' and l.measured_at <= ingest_latency.at;
+end;
+$$;
+comment on function milepost_private.ingest_latency(uuid, timestamptz, int) is
+'Of the last thousand requests, those within the window before at: their number, and half, 95 and 99 of a hundred took at most so many ms.';
+revoke execute on function milepost_private.ingest_latency(uuid, timestamptz, int) from public, anon, authenticated;
+grant execute on function milepost_private.ingest_latency(uuid, timestamptz, int) to authenticated, service_role;
 
 -- ==== sql/schema/31_iso.sql
 
@@ -4476,6 +4993,9 @@ begin
     perform milepost_private.emit(v_drafts, v_now);
   end if;
 
+  insert into milepost_private.measurements (tenant_id, checkpoints, duration_ms)
+  values (v_caller.tenant_id, coalesce(cardinality(v_entries), 0),
+          extract(epoch from clock_timestamp() - transaction_timestamp()) * 1000);
   return milepost_private.checkpoints_answer(v_all, $1 -> 'indexes', v_now);
 end;
 $$;
@@ -5093,7 +5613,8 @@ grant execute on function milepost.reset_stuck_jobs(timestamptz) to service_role
 
 -- ==== sql/schema/57_sweep.sql
 
--- sweep: what has to happen every few seconds: partitions ahead, stuck jobs, progress events that were held back.
+-- sweep: what has to happen every few seconds: partitions ahead, stuck jobs, progress events that were held back,
+-- counters.
 create or replace function milepost.sweep(at timestamptz default null)
 returns jsonb
 language plpgsql
@@ -5129,6 +5650,7 @@ begin
   if v_drafts is not null then
     perform milepost_private.emit(v_drafts, v_now);
   end if;
+  perform milepost_private.roll_up_measurements(now() - interval '5 minutes');
 
   return v_answer || jsonb_build_object(
     'progress_events', coalesce(cardinality(v_drafts), 0),
@@ -5139,6 +5661,280 @@ comment on function milepost.sweep(timestamptz) is
 'Resets stuck jobs, sends progress that was held back, makes partitions ahead. Safe to repeat; cost follows active jobs.';
 revoke execute on function milepost.sweep(timestamptz) from public, anon, authenticated;
 grant execute on function milepost.sweep(timestamptz) to service_role;
+
+-- ==== sql/schema/58_alert_conditions.sql
+
+-- alert_conditions: what is wrong at the given time, by every tenant's rules. Writes nothing; cost follows the jobs that are
+-- active, those that ended within a window, and eight runs of each kind.
+do $$ begin
+  if to_regtype('milepost_private.alert_condition') is null then
+    create type milepost_private.alert_condition as (
+      tenant_id uuid, rule text, subject text, job_id uuid, job text, kind text, severity text, for_s int,
+      message text, value double precision, threshold double precision
+    );
+  end if;
+end $$;
+comment on type milepost_private.alert_condition is 'Something that a rule finds wrong: for each rule and subject at most one.';
+
+create or replace function milepost_private.alert_conditions(at timestamptz)
+returns setof milepost_private.alert_condition
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  -- JOBS that are active: stuck, late, past their deadline.
+  return query
+  select j.tenant_id, r.rule, j.job_id::text, j.job_id, j.key, j.kind, r.severity, r.for_s,
+         case r.rule
+           when 'job_stuck' then format('%s is %s: no progress for %s.', j.key,
+             case when v.liveness in ('stalled', 'lost') then v.liveness || coalesce(' (' || v.reason || ')', '')
+                  else j.state || ' after a reset' end,
+             milepost_private.seconds_in_words(extract(epoch from at - coalesce(j.last_progress_at, j.started_at, j.created_at))))
+           when 'job_late' then format('%s is late (%s): no progress for %s; it counts as stalled after %s.', j.key, v.reason,
+             milepost_private.seconds_in_words(v.silence_s), milepost_private.seconds_in_words(v.threshold_s))
+           else format('%s is expected to take %s of the %s it may.', j.key, milepost_private.seconds_in_words(n.needs_s),
+             milepost_private.seconds_in_words(j.processing_deadline_ms / 1000.0)) end,
+         case r.rule when 'past_deadline' then n.needs_s else v.silence_s end,
+         case r.rule when 'past_deadline' then j.processing_deadline_ms / 1000.0 else v.threshold_s end
+  from milepost.jobs j
+  join milepost_private.pulses p on p.job_id = j.job_id
+  left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+  cross join lateral milepost_private.liveness_of(j, p, k, alert_conditions.at) v
+  left join lateral (
+    select (f.time_processing_ms + coalesce(f.eta_ms, 0)) / 1000.0 as needs_s
+    from milepost_private.figures(j, p, k, alert_conditions.at) f
+  ) n on j.processing_deadline_ms is not null
+  join milepost_private.alert_rules_in_force r on r.tenant_id = j.tenant_id and r.is_on and (
+    r.rule = 'job_stuck' and (v.liveness in ('stalled', 'lost') or p.stalled_at is not null and j.state not in ('pausing', 'paused'))
+    or r.rule = 'job_late' and v.liveness = 'late' and v.reason <> 'past_deadline'
+    or r.rule = 'past_deadline' and n.needs_s > j.processing_deadline_ms / 1000.0)
+  where j.finished_at is null;
+
+  return query
+  select j.tenant_id, r.rule, j.job_id::text, j.job_id, j.key, j.kind, r.severity, r.for_s,
+         format('%s failed in attempt %s of %s: %s', j.key, j.attempt, j.max_attempts, left(coalesce(j.error, 'no reason was given'), 500)),
+         null::double precision, null::double precision
+  from milepost_private.alert_rules_in_force r
+  join milepost.jobs j on j.tenant_id = r.tenant_id
+    and j.finished_at > alert_conditions.at - r.window_s * interval '1 second' and j.finished_at <= alert_conditions.at
+  where r.rule = 'job_failed' and r.is_on and j.state = 'failed';
+
+  -- KINDS: too many failures, a run that did not come.
+  return query
+  select r.tenant_id, r.rule, f.kind, null::uuid, null::text, f.kind, r.severity, r.for_s,
+         format('%s of %s runs of %s failed within %s: %s %%, more than %s %%.', f.failed, f.ended, f.kind,
+           milepost_private.seconds_in_words(r.window_s), round(f.percent), r.threshold),
+         f.percent::double precision, r.threshold
+  from milepost_private.alert_rules_in_force r
+  cross join lateral (
+    select j.kind, count(*) as ended, count(*) filter (where j.state = 'failed') as failed,
+           100.0 * count(*) filter (where j.state = 'failed') / count(*) as percent
+    from milepost.jobs j
+    where j.tenant_id = r.tenant_id and j.state in ('completed', 'failed')
+      and j.finished_at > alert_conditions.at - r.window_s * interval '1 second' and j.finished_at <= alert_conditions.at
+    group by j.kind
+    having count(*) >= 5
+  ) f
+  where r.rule = 'failure_rate' and r.is_on and f.percent > r.threshold;
+
+  -- Only a kind whose last intervals are much alike is expected at a time. It is due an interval after its last run; what it
+  -- is late by has to exceed what it was late by before, a share of the interval, and a minute.
+  return query
+  select k.tenant_id, r.rule, k.kind, null::uuid, null::text, k.kind, r.severity, r.for_s,
+         format('%s runs about every %s, but did not since %s.', k.kind, milepost_private.seconds_in_words(g.usual_s),
+           milepost_private.iso(g.last_at)),
+         extract(epoch from alert_conditions.at - g.last_at)::double precision, g.usual_s * (1 + r.threshold / 100)
+  from milepost_private.alert_rules_in_force r
+  join milepost_private.kinds k on k.tenant_id = r.tenant_id
+  cross join lateral (
+    select max(s.created_at) as last_at, count(s.gap_s) as gaps, max(s.gap_s) as longest_s, min(s.gap_s) as shortest_s,
+           percentile_cont(0.5) within group (order by s.gap_s) as usual_s
+    from (
+      select l.created_at, extract(epoch from l.created_at - lag(l.created_at) over (order by l.created_at))::double precision as gap_s
+      from (
+        select j.created_at from milepost.jobs j
+        where j.tenant_id = k.tenant_id and j.kind = k.kind and j.created_at <= alert_conditions.at
+        order by j.created_at desc limit 8
+      ) l
+    ) s
+  ) g
+  where r.rule = 'missed_run' and r.is_on and g.gaps >= 4 and g.longest_s <= 2 * g.usual_s and g.shortest_s >= 0.5 * g.usual_s
+    and extract(epoch from alert_conditions.at - g.last_at) - g.usual_s
+        > greatest(2 * (g.longest_s - g.usual_s), r.threshold / 100 * g.usual_s, 60)
+    -- Who stopped running it for good need not be told for ever.
+    and extract(epoch from alert_conditions.at - g.last_at) < 10 * g.usual_s
+    -- The next one may wait for this one to end.
+    and not exists (select from milepost.jobs j where j.tenant_id = k.tenant_id and j.kind = k.kind and j.finished_at is null);
+
+  -- TENANTS: a queue that grows, a slow database.
+  return query
+  select r.tenant_id, r.rule, '', null::uuid, null::text, null::text, r.severity, r.for_s,
+         format('%s jobs wait for a worker, more than %s.', w.waiting, r.threshold), w.waiting::double precision, r.threshold
+  from milepost_private.alert_rules_in_force r
+  cross join lateral (
+    select count(*) as waiting from milepost.jobs j
+    where j.tenant_id = r.tenant_id and j.state in ('pending', 'retrying')
+      and (j.run_after is null or j.run_after <= alert_conditions.at)
+  ) w
+  where r.rule = 'queue_depth' and r.is_on and w.waiting > r.threshold;
+
+  return query
+  select r.tenant_id, r.rule, '', null::uuid, null::text, null::text, r.severity, r.for_s,
+         format('One of twenty requests took %s ms or more to be recorded and sent on, more than %s ms.', round(d.p95_ms), r.threshold),
+         d.p95_ms, r.threshold
+  from milepost_private.alert_rules_in_force r
+  cross join lateral milepost_private.ingest_latency(r.tenant_id, alert_conditions.at, r.window_s) d
+  where r.rule = 'update_delay' and r.is_on and d.requests >= 20 and d.p95_ms > r.threshold;
+end;
+$$;
+comment on function milepost_private.alert_conditions(timestamptz) is 'What is wrong at the given time, by the rules of each tenant. Reads only.';
+revoke execute on function milepost_private.alert_conditions(timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.alert_conditions(timestamptz) to service_role;
+
+-- ==== sql/schema/58_evaluate_alerts.sql
+
+-- is_quiet: whether a channel's quiet hours are on. They may pass midnight.
+create or replace function milepost_private.is_quiet(quiet_from time, quiet_until time, time_zone text, at timestamptz)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_clock time := (at at time zone time_zone)::time;
+begin
+  return coalesce(case when quiet_from <= quiet_until then v_clock >= quiet_from and v_clock < quiet_until
+                       else v_clock >= quiet_from or v_clock < quiet_until end, false);
+end;
+$$;
+comment on function milepost_private.is_quiet(time, time, text, timestamptz) is 'Whether the clock of this zone is between the two times; false without them.';
+revoke execute on function milepost_private.is_quiet(time, time, text, timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.is_quiet(time, time, text, timestamptz) to service_role;
+
+-- is_muted: whether somebody does not want to hear of this alert at the given time.
+create or replace function milepost_private.is_muted(alert milepost_private.alerts, at timestamptz)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return exists (
+    select from milepost_private.alert_mutes m
+    where m.tenant_id = alert.tenant_id and m.until > at and (m.rule is null or m.rule = alert.rule)
+      and (m.kind is null or m.kind = alert.kind) and (m.job_id is null or m.job_id = alert.job_id));
+end;
+$$;
+comment on function milepost_private.is_muted(milepost_private.alerts, timestamptz) is 'Whether a mute covers the alert at the given time.';
+revoke execute on function milepost_private.is_muted(milepost_private.alerts, timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.is_muted(milepost_private.alerts, timestamptz) to authenticated, service_role;
+
+-- evaluate_alerts: opens what is newly wrong, resolves what is over, and puts what changed into the channels' outboxes.
+-- A pure step of (what is stored, at); evaluating twice changes nothing.
+create or replace function milepost_private.evaluate_alerts(at timestamptz)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_found    milepost_private.alert_condition[];
+  v_opened   int;
+  v_resolved int;
+  v_queued   int;
+begin
+  -- GUARD: one evaluation at a time; the other does the same
+  if not pg_try_advisory_xact_lock(hashtextextended('milepost_private.evaluate_alerts', 0)) then
+    return jsonb_build_object('opened', 0, 'resolved', 0, 'queued', 0);
+  end if;
+  v_found := array(select c from milepost_private.alert_conditions(at) c);
+
+  insert into milepost_private.alerts as a (tenant_id, rule, subject, job_id, job, kind, severity, message, value, threshold, began_at)
+  select c.tenant_id, c.rule, c.subject, c.job_id, c.job, c.kind, c.severity, c.message, c.value, c.threshold, evaluate_alerts.at
+  from unnest(v_found) c
+  on conflict (tenant_id, rule, subject) where resolved_at is null
+  do update set message = excluded.message, value = excluded.value, threshold = excluded.threshold where a.opened_at is null;
+
+  update milepost_private.alerts a set opened_at = evaluate_alerts.at
+  from unnest(v_found) c
+  where a.resolved_at is null and a.opened_at is null and (a.tenant_id, a.rule, a.subject) = (c.tenant_id, c.rule, c.subject)
+    and evaluate_alerts.at >= a.began_at + c.for_s * interval '1 second';
+  get diagnostics v_opened = row_count;
+
+  -- OVER: what had not been so for long enough leaves no trace.
+  delete from milepost_private.alerts a
+  where a.resolved_at is null and a.opened_at is null
+    and not exists (select from unnest(v_found) c where (c.tenant_id, c.rule, c.subject) = (a.tenant_id, a.rule, a.subject));
+  with over as (
+    select a.alert_id, j.state,
+           case when not r.is_on then 'turned_off'
+                when a.rule = 'job_failed' and j.state = 'failed' or a.job_id is not null and j.job_id is null
+                  or a.rule = 'missed_run' and not exists (
+                    select from milepost.jobs n where n.tenant_id = a.tenant_id and n.kind = a.kind and n.created_at > a.began_at) then 'expired'
+                else 'recovered' end as resolution
+    from milepost_private.alerts a
+    join milepost_private.alert_rules_in_force r on r.tenant_id = a.tenant_id and r.rule = a.rule
+    left join milepost.jobs j on j.job_id = a.job_id
+    where a.resolved_at is null
+      and not exists (select from unnest(v_found) c where (c.tenant_id, c.rule, c.subject) = (a.tenant_id, a.rule, a.subject))
+  )
+  update milepost_private.alerts a set
+    resolved_at = evaluate_alerts.at, resolution = o.resolution,
+    message = case when o.resolution <> 'recovered' then a.message
+                   when a.job_id is not null then format('%s is %s now. It was: %s', a.job, o.state, a.message)
+                   else 'No longer so: ' || a.message end
+  from over o where a.alert_id = o.alert_id;
+  get diagnostics v_resolved = row_count;
+
+  -- TOLD: what is open and was not told yet (it is new, or was muted), and recoveries of what was.
+  update milepost_private.alerts a set announcement = nextval('milepost_private.announcements')
+  where not milepost_private.is_muted(a, evaluate_alerts.at)
+    and (a.resolved_at is null and a.opened_at is not null and a.announcement is null
+         or a.resolved_at = evaluate_alerts.at and a.resolution = 'recovered' and a.announcement is not null);
+
+  -- OUTBOX: one message has all that a channel has not been told, each as it is now.
+  with news as (
+    select c.channel_id, c.tenant_id, max(n.announcement) as told, max(t.name) as tenant, count(*) as alerts,
+           count(*) filter (where n.resolved_at is null) as open,
+           jsonb_agg(jsonb_build_object(
+             'alert_id', n.alert_id, 'status', case when n.resolved_at is null then 'open' else 'resolved' end, 'rule', n.rule,
+             'severity', n.severity, 'message', n.message, 'job_id', n.job_id, 'job', n.job, 'kind', n.kind, 'value', n.value,
+             'threshold', n.threshold, 'opened_at', milepost_private.iso(n.opened_at), 'resolved_at', milepost_private.iso(n.resolved_at)
+           ) order by n.severity, n.announcement) filter (where n.place <= 50) as told_of
+    from milepost_private.alert_channels c
+    join milepost.tenants t on t.tenant_id = c.tenant_id
+    cross join lateral (
+      select a.*, row_number() over (order by a.severity, a.announcement) as place
+      from milepost_private.alerts a where a.tenant_id = c.tenant_id and a.announcement > c.told
+    ) n
+    where not milepost_private.is_quiet(c.quiet_from, c.quiet_until, c.time_zone, evaluate_alerts.at)
+      and not exists (select from milepost_private.alert_deliveries d
+                      where d.channel_id = c.channel_id and d.delivered_at is null and d.gave_up_at is null)
+    group by c.channel_id, c.tenant_id
+  ), queued as (
+    insert into milepost_private.alert_deliveries (tenant_id, channel_id, body, created_at, due_at)
+    select n.tenant_id, n.channel_id, jsonb_build_object(
+             'type', 'milepost.alerts', 'timestamp', milepost_private.iso(evaluate_alerts.at),
+             'data', jsonb_build_object('tenant_id', n.tenant_id, 'tenant', n.tenant, 'open', n.open, 'resolved', n.alerts - n.open,
+                                        'alerts', n.told_of, 'left_out', greatest(n.alerts - 50, 0))),
+           evaluate_alerts.at, evaluate_alerts.at
+    from news n
+  )
+  update milepost_private.alert_channels c set told = n.told from news n where c.channel_id = n.channel_id;
+  get diagnostics v_queued = row_count;
+
+  delete from milepost_private.alerts a where a.resolved_at < evaluate_alerts.at - interval '30 days';
+  delete from milepost_private.alert_deliveries d where d.created_at < evaluate_alerts.at - interval '7 days'
+    and (d.delivered_at is not null or d.gave_up_at is not null);
+  delete from milepost_private.alert_mutes m where m.until < evaluate_alerts.at;
+  return jsonb_build_object('opened', v_opened, 'resolved', v_resolved, 'queued', v_queued);
+end;
+$$;
+comment on function milepost_private.evaluate_alerts(timestamptz) is
+'Opens and resolves alerts as of the given time and queues what channels are to be told. Returns counts; safe to repeat.';
+revoke execute on function milepost_private.evaluate_alerts(timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.evaluate_alerts(timestamptz) to service_role;
 
 -- ==== sql/schema/58_purge_history.sql
 
@@ -5227,6 +6023,64 @@ comment on function milepost.purge_history(timestamptz) is
 'One step of retention: deletes jobs that ended more than keep_days ago, at most 1,000 of them and 20,000 items, and drops the partitions of days that no tenant keeps. Returns counts and whether there is more.';
 revoke execute on function milepost.purge_history(timestamptz) from public, anon, authenticated;
 grant execute on function milepost.purge_history(timestamptz) to service_role;
+
+-- ==== sql/schema/59_send_alerts.sql
+
+-- send_alerts: what /cron/alerts asks. The first call of a round evaluates; each call takes the results of the last ones and
+-- hands out messages that are due, with all that is needed to send them. Who is handed a message has two minutes for it, in
+-- which nobody else gets it; a result that comes later under an old lease_id is not heard. So two callers never send the same
+-- message at the same time; one who sends and dies before it says so makes it go out again.
+create or replace function milepost.send_alerts(results jsonb default null, hand_out boolean default true, at timestamptz default null)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_now       timestamptz := coalesce(at, clock_timestamp());
+  v_attempts  constant int := 12;
+  v_evaluated jsonb;
+  v_handed    jsonb;
+begin
+  if results is null then
+    v_evaluated := milepost_private.evaluate_alerts(v_now);
+  end if;
+
+  update milepost_private.alert_deliveries d set
+    delivered_at = case when r.error is null then v_now end,
+    gave_up_at = case when r.error is not null and d.attempts >= v_attempts then v_now end,
+    last_error = left(r.error, 500),
+    lease_id = null,
+    due_at = v_now + least(30 * 2 ^ (d.attempts - 1), 3600) * interval '1 second'
+  from jsonb_to_recordset(coalesce(results, '[]')) as r (delivery_id uuid, lease_id uuid, error text)
+  where d.delivery_id = r.delivery_id and d.lease_id = r.lease_id;
+
+  update milepost_private.alert_deliveries d set gave_up_at = v_now, lease_id = null
+  where d.delivered_at is null and d.gave_up_at is null and d.attempts >= v_attempts and d.due_at <= v_now;
+
+  with due as (
+    select d.delivery_id from milepost_private.alert_deliveries d
+    where d.delivered_at is null and d.gave_up_at is null and d.due_at <= v_now and hand_out
+    order by d.due_at limit 20 for update skip locked
+  ), handed as (
+    update milepost_private.alert_deliveries d set
+      attempts = d.attempts + 1, lease_id = gen_random_uuid(), due_at = v_now + interval '2 minutes',
+      last_error = case when d.lease_id is not null then 'whoever was to send it did not say what became of it' else d.last_error end
+    from due where d.delivery_id = due.delivery_id
+    returning d.delivery_id, d.lease_id, d.attempts, d.channel_id, d.body
+  )
+  select coalesce(jsonb_agg(jsonb_build_object(
+           'delivery_id', h.delivery_id, 'lease_id', h.lease_id, 'attempt', h.attempts, 'channel_id', h.channel_id,
+           'channel', c.type, 'address', c.address, 'secret', c.secret, 'body', h.body)), '[]')
+  into v_handed
+  from handed h join milepost_private.alert_channels c on c.channel_id = h.channel_id;
+  return jsonb_build_object('evaluated', v_evaluated, 'deliveries', v_handed);
+end;
+$$;
+comment on function milepost.send_alerts(jsonb, boolean, timestamptz) is
+'Takes [{"delivery_id", "lease_id", "error"}] and hands out what is due: {"evaluated", "deliveries"}. Without results it evaluates first; hand_out false ends a round.';
+revoke execute on function milepost.send_alerts(jsonb, boolean, timestamptz) from public, anon, authenticated;
+grant execute on function milepost.send_alerts(jsonb, boolean, timestamptz) to service_role;
 
 -- ==== sql/schema/59_shared_job.sql
 
@@ -6876,6 +7730,269 @@ comment on function milepost.list_tenants() is 'The caller''s tenants: [{"tenant
 revoke execute on function milepost.list_tenants() from public, anon, authenticated;
 grant execute on function milepost.list_tenants() to authenticated, service_role;
 
+-- ==== sql/schema/79_alerts.sql
+
+-- What people do with alerts: read them, change rules, add and remove channels, mute. Row level security decides who may.
+
+create or replace function milepost_private.check_alert_rule(rule text)
+returns void
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  if not exists (select from milepost_private.alert_defaults() d where d.rule = check_alert_rule.rule) then
+    perform milepost_private.refuse(422, 'invalid_value', format('Expected the name of an alert rule; %s is none.', rule),
+      'They are: ' || (select string_agg(d.rule, ', ') from milepost_private.alert_defaults() d) || '.');
+  end if;
+end;
+$$;
+comment on function milepost_private.check_alert_rule(text) is 'Refuses what is no rule''s name.';
+revoke execute on function milepost_private.check_alert_rule(text) from public, anon, authenticated;
+grant execute on function milepost_private.check_alert_rule(text) to authenticated, service_role;
+
+create or replace function milepost.list_alerts(
+  status text default null, tenant_id uuid default null, "limit" int default 50, after text default null
+)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_size  int := milepost_private.page_size("limit");
+  v_after jsonb := milepost_private.page_after(after);
+  v_page  jsonb;
+begin
+  if status not in ('open', 'resolved') then
+    perform milepost_private.refuse(422, 'invalid_value', format('Expected status open or resolved; found %s.', status));
+  end if;
+  select coalesce(jsonb_agg(to_jsonb(p) order by p.opened_at desc, p.alert_id desc), '[]') into v_page
+  from (
+    select a.alert_id, a.tenant_id, case when a.resolved_at is null then 'open' else 'resolved' end as status, a.rule, a.severity,
+           a.message, a.job_id, a.job, a.kind, a.value, a.threshold, a.resolution, milepost_private.is_muted(a, now()) as is_muted,
+           a.opened_at, a.resolved_at
+    from milepost_private.alerts a
+    where a.tenant_id = any (array(select milepost_private.my_tenants())) and a.opened_at is not null
+      and (list_alerts.tenant_id is null or a.tenant_id = list_alerts.tenant_id)
+      and (list_alerts.status is null or (a.resolved_at is null) = (list_alerts.status = 'open'))
+      and (v_after is null or (a.opened_at, a.alert_id) < ((v_after ->> 0)::timestamptz, (v_after ->> 1)::uuid))
+    order by a.opened_at desc, a.alert_id desc limit v_size + 1
+  ) p;
+  return jsonb_build_object(
+    'alerts', (select coalesce(jsonb_agg(x.value || jsonb_build_object(
+                 'opened_at', milepost_private.iso((x.value ->> 'opened_at')::timestamptz),
+                 'resolved_at', milepost_private.iso((x.value ->> 'resolved_at')::timestamptz)) order by x.n), '[]')
+               from jsonb_array_elements(v_page) with ordinality as x (value, n) where x.n <= v_size),
+    'next', case when jsonb_array_length(v_page) > v_size then
+      milepost_private.page_cursor(jsonb_build_array(v_page -> (v_size - 1) -> 'opened_at', v_page -> (v_size - 1) -> 'alert_id')) end);
+end;
+$$;
+comment on function milepost.list_alerts(text, uuid, int, text) is
+'The caller''s alerts, newest first: {"alerts", "next"}; status is open, resolved, or null for both.';
+
+create or replace function milepost.list_alert_rules(tenant_id uuid default null)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return jsonb_build_object(
+    'rules', (
+      select coalesce(jsonb_agg(to_jsonb(r) order by r.tenant_id, r.severity, r.rule), '[]') from milepost_private.alert_rules_in_force r
+      where r.tenant_id = any (array(select milepost_private.my_tenants()))
+        and (list_alert_rules.tenant_id is null or r.tenant_id = list_alert_rules.tenant_id)),
+    'mutes', (
+      select coalesce(jsonb_agg(jsonb_build_object('tenant_id', m.tenant_id, 'rule', m.rule, 'kind', m.kind, 'job_id', m.job_id,
+               'until', milepost_private.iso(m.until), 'reason', m.reason, 'actor', m.actor) order by m.until), '[]')
+      from milepost_private.alert_mutes m
+      where m.tenant_id = any (array(select milepost_private.my_tenants())) and m.until > now()
+        and (list_alert_rules.tenant_id is null or m.tenant_id = list_alert_rules.tenant_id)));
+end;
+$$;
+comment on function milepost.list_alert_rules(uuid) is 'The caller''s tenants'' rules, as defaults and changes make them, and what is muted: {"rules", "mutes"}.';
+
+create or replace function milepost.set_alert_rule(
+  rule text, is_on boolean default true, threshold double precision default null, window_s int default null, for_s int default null,
+  tenant_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_tenant uuid := milepost_private.tenant_to_manage(tenant_id, array['admin']);
+begin
+  perform milepost_private.check_alert_rule(rule);
+  -- GUARD: values that a constraint would refuse less clearly
+  if not threshold >= 0 or threshold = 'infinity' or not window_s between 60 and 2592000 or not for_s between 0 and 86400 then
+    perform milepost_private.refuse(422, 'out_of_range',
+      'Expected a threshold of 0 or more, window_s from 60 to 2592000 (30 days), for_s from 0 to 86400 (a day).', 'Send values within the limits.');
+  end if;
+  insert into milepost_private.alert_rules as r (tenant_id, rule, is_on, threshold, window_s, for_s)
+  values (v_tenant, set_alert_rule.rule, coalesce(set_alert_rule.is_on, true), set_alert_rule.threshold, set_alert_rule.window_s, set_alert_rule.for_s)
+  on conflict on constraint alert_rules_pkey do update set
+    is_on = excluded.is_on, threshold = excluded.threshold, window_s = excluded.window_s, for_s = excluded.for_s;
+  return (select to_jsonb(r) from milepost_private.alert_rules_in_force r
+          where r.tenant_id = v_tenant and r.rule = set_alert_rule.rule);
+end;
+$$;
+comment on function milepost.set_alert_rule(text, boolean, double precision, int, int, uuid) is
+'Turns a rule on or off, or changes its figures; what is left out is as by default. For admins and operator keys. Returns the rule.';
+
+create or replace function milepost.add_alert_channel(
+  type text, name text, address text, quiet_from time default null, quiet_until time default null, time_zone text default null,
+  tenant_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_tenant uuid := milepost_private.tenant_to_manage(tenant_id, array['admin']);
+  v_id     uuid := gen_random_uuid();
+  v_zone   text := coalesce(time_zone, 'UTC');
+  v_secret text;
+  v_shown  text;
+begin
+  -- GUARD: what no message could be sent to
+  if type is null or type not in ('webhook', 'slack', 'email') then
+    perform milepost_private.refuse(422, 'invalid_value', format('Expected type webhook, slack or email; found %s.', type));
+  end if;
+  if type = 'email' and address !~ '^[^@\s,<>"]+@[^@\s,<>"]+(, ?[^@\s,<>"]+@[^@\s,<>"]+){0,19}$' or length(address) > 2000
+    or type <> 'email' and address !~ '^https?://[^\s/?#@]+([/?#]\S*)?$' then
+    perform milepost_private.refuse(422, 'invalid_value',
+      case type when 'email' then 'Expected up to 20 e-mail addresses with commas between them.'
+                else 'Expected an http or https URL without a user name in it.' end, 'Correct the address.');
+  end if;
+  if name is null or length(name) not between 1 and 200 then
+    perform milepost_private.refuse(422, 'invalid_value', 'Expected a name of 1 to 200 characters.');
+  end if;
+  if (quiet_from is null) <> (quiet_until is null) then
+    perform milepost_private.refuse(422, 'missing_field', 'Expected both quiet_from and quiet_until, or neither; found one.');
+  end if;
+  begin
+    perform now() at time zone v_zone;
+  exception when invalid_parameter_value then
+    perform milepost_private.refuse(422, 'invalid_value', format('Expected the name of a time zone; %s is none.', v_zone), 'Send for example Europe/Berlin.');
+  end;
+  if (select count(*) from milepost_private.alert_channels c where c.tenant_id = v_tenant) >= 20 then
+    perform milepost_private.refuse(422, 'out_of_range', 'Expected at most 20 channels in a tenant; there are as many already.', 'Remove one first.');
+  end if;
+
+  if type = 'webhook' then
+    -- As https://www.standardwebhooks.com has it; two random uuids have 244 bits.
+    v_secret := 'whsec_' || encode(sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), 'base64');
+  end if;
+  v_shown := case when type = 'email' then address else substring(address from '^https?://[^/?#]+') end;
+  insert into milepost_private.alert_channels (channel_id, tenant_id, type, name, address, secret, shown, quiet_from, quiet_until, time_zone, told)
+  values (v_id, v_tenant, add_alert_channel.type, add_alert_channel.name, add_alert_channel.address, v_secret, v_shown,
+          add_alert_channel.quiet_from, add_alert_channel.quiet_until, v_zone,
+          coalesce((select max(a.announcement) from milepost_private.alerts a where a.tenant_id = v_tenant), 0));
+  return jsonb_build_object('channel_id', v_id, 'tenant_id', v_tenant, 'type', type, 'name', name, 'address', v_shown,
+    'quiet_from', quiet_from, 'quiet_until', quiet_until, 'time_zone', v_zone, 'secret', v_secret);
+end;
+$$;
+comment on function milepost.add_alert_channel(text, text, text, time, time, text, uuid) is
+'Adds a channel; a webhook''s signing secret is shown this once. It hears of what changes from now on. For admins and operator keys.';
+
+create or replace function milepost.list_alert_channels(tenant_id uuid default null)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object('channel_id', c.channel_id, 'tenant_id', c.tenant_id, 'type', c.type, 'name', c.name,
+             'address', c.shown, 'quiet_from', c.quiet_from, 'quiet_until', c.quiet_until, 'time_zone', c.time_zone,
+             'last_delivered_at', milepost_private.iso(d.delivered_at), 'last_error', l.last_error, 'attempts', l.attempts,
+             'next_attempt_at', case when l.delivered_at is null and l.gave_up_at is null then milepost_private.iso(l.due_at) end,
+             'gave_up_at', milepost_private.iso(l.gave_up_at)) order by c.created_at, c.channel_id), '[]')
+    from milepost_private.alert_channels c
+    left join lateral (
+      select max(x.delivered_at) as delivered_at from milepost_private.alert_deliveries x where x.channel_id = c.channel_id
+    ) d on true
+    left join lateral (
+      select x.* from milepost_private.alert_deliveries x where x.channel_id = c.channel_id order by x.created_at desc limit 1
+    ) l on true
+    where c.tenant_id = any (array(select milepost_private.managed_tenants(array['admin'])))
+      and (list_alert_channels.tenant_id is null or c.tenant_id = list_alert_channels.tenant_id));
+end;
+$$;
+comment on function milepost.list_alert_channels(uuid) is
+'The channels of tenants that the caller manages, and how their last message went. Of a URL only the host is shown.';
+
+create or replace function milepost.remove_alert_channel(channel_id uuid)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  delete from milepost_private.alert_channels c
+  where c.channel_id = remove_alert_channel.channel_id and c.tenant_id = any (array(select milepost_private.managed_tenants(array['admin'])));
+  if not found then
+    perform milepost_private.refuse(404, 'channel_not_found',
+      format('Expected the id of a channel that you manage; %s is none.', remove_alert_channel.channel_id), 'List them with: milepost alerts channels');
+  end if;
+  return jsonb_build_object('channel_id', channel_id, 'removed', true);
+end;
+$$;
+comment on function milepost.remove_alert_channel(uuid) is 'Removes a channel, with what it has not been sent yet. For admins and operator keys.';
+
+create or replace function milepost.mute_alerts(
+  until timestamptz, rule text default null, kind text default null, job_id text default null, reason text default null,
+  tenant_id uuid default null
+)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_tenant uuid := milepost_private.tenant_to_manage(tenant_id, array['operator', 'admin']);
+  v_job    milepost.jobs;
+begin
+  if rule is not null then
+    perform milepost_private.check_alert_rule(rule);
+  end if;
+  if job_id is not null then
+    select * into v_job from milepost_private.job_by_ref(v_tenant, mute_alerts.job_id);
+    if v_job.job_id is null then
+      perform milepost_private.refuse(404, 'job_not_found',
+        format('Expected the id or key of a job; %s is none that you can see.', mute_alerts.job_id),
+        'Check the id, or list your jobs with GET /v1/jobs.');
+    end if;
+  end if;
+  if until is null or until <= now() then
+    delete from milepost_private.alert_mutes m
+    where m.tenant_id = v_tenant and m.rule is not distinct from mute_alerts.rule and m.kind is not distinct from mute_alerts.kind
+      and m.job_id is not distinct from v_job.job_id;
+  else
+    insert into milepost_private.alert_mutes as m (tenant_id, rule, kind, job_id, until, reason, actor)
+    values (v_tenant, mute_alerts.rule, mute_alerts.kind, v_job.job_id, mute_alerts.until, left(mute_alerts.reason, 2000), milepost_private.actor())
+    on conflict on constraint one_mute_for_each_scope do update set until = excluded.until, reason = excluded.reason, actor = excluded.actor;
+  end if;
+  return jsonb_build_object('tenant_id', v_tenant, 'rule', rule, 'kind', kind, 'job_id', v_job.job_id, 'job', v_job.key,
+                            'until', case when until > now() then milepost_private.iso(until) end);
+end;
+$$;
+comment on function milepost.mute_alerts(timestamptz, text, text, text, text, uuid) is
+'Nobody is told of such alerts until then: of a rule, a kind, a job, or all; a time that is past ends the mute. For operators.';
+
+revoke execute on function milepost.list_alerts(text, uuid, int, text), milepost.list_alert_rules(uuid),
+  milepost.set_alert_rule(text, boolean, double precision, int, int, uuid),
+  milepost.add_alert_channel(text, text, text, time, time, text, uuid), milepost.list_alert_channels(uuid),
+  milepost.remove_alert_channel(uuid), milepost.mute_alerts(timestamptz, text, text, text, text, uuid) from public, anon, authenticated;
+grant execute on function milepost.list_alerts(text, uuid, int, text), milepost.list_alert_rules(uuid),
+  milepost.set_alert_rule(text, boolean, double precision, int, int, uuid),
+  milepost.add_alert_channel(text, text, text, time, time, text, uuid), milepost.list_alert_channels(uuid),
+  milepost.remove_alert_channel(uuid), milepost.mute_alerts(timestamptz, text, text, text, text, uuid) to authenticated, service_role;
+
 -- ==== sql/schema/79_job_predictions.sql
 
 -- job_predictions: what was predicted of a job at each tenth of its progress, and its course to draw beside it.
@@ -7161,6 +8278,8 @@ begin
     return;
   end if;
   perform cron.schedule('milepost-sweep', '30 seconds', 'select milepost.sweep()');
+  -- Opens and resolves alerts; sending them takes a request to /cron/alerts: docs/operations.md.
+  perform cron.schedule('milepost-alerts', '* * * * *', 'select milepost_private.evaluate_alerts(now())');
   perform cron.schedule('milepost-purge', '*/5 * * * *', 'select milepost.purge_history()');
   perform cron.schedule('milepost-prune', '45 3 * * *',
     'delete from cron.job_run_details d using cron.job j '

@@ -68,6 +68,7 @@ def test_it_schedules_once_however_often_it_runs(database: psycopg.Connection, v
     once = schedule(database)
     assert {name: when for name, (when, _) in once.items()} == {
         "milepost-sweep": "30 seconds",
+        "milepost-alerts": "* * * * *",
         "milepost-purge": "*/5 * * * *",
         "milepost-prune": "45 3 * * *",
     }
