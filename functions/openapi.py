@@ -30,8 +30,8 @@ class Operation(NamedTuple):
     security: str = "caller"
     others: Mapping[int, str] = MappingProxyType({})
     """Further answers: their status and meaning."""
-    is_stream: bool = False
-    """The answer is server-sent events."""
+    media: str | None = None
+    """The answer is no JSON, but text of this type."""
 
 
 _CREATED = {201: "The job is new."}
@@ -103,7 +103,7 @@ OPERATIONS = [
         "/v1/events",
         "Server-sent events: a snapshot, then every event; resumed by Last-Event-ID",
         query=addresses.Stream,
-        is_stream=True,
+        media="text/event-stream",
         others={404: "There is no such job among those you may see."},
     ),
     Operation("get", "/v1/operations/{job}", "The job as a google.longrunning.Operation (AIP-151)"),
@@ -141,6 +141,10 @@ OPERATIONS = [
     Operation("get", "/health/jobs/{job}", "One job's health, with its error and explanation"),
     Operation("get", "/health/loading-progress", "How far every job is"),
     Operation("get", "/health/metrics", "Figures of the whole system"),
+    *(
+        Operation("get", path, "The figures and counters as Prometheus scrapes them", media="text/plain")
+        for path in ("/metrics", "/health/prometheus")
+    ),
     *(
         Operation(method, path, summary, models.Job, security="none")
         for method in ("get", "post")
@@ -237,8 +241,8 @@ def _document() -> bytes:
 def _described(operation: Operation) -> dict[str, Any]:
     success = {
         "description": "Success.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}}
-        if operation.is_stream
+        "content": {operation.media: {"schema": {"type": "string"}}}
+        if operation.media
         else _json(_ref(operation.answer) if operation.answer else _OBJECT),
     }
     described: dict[str, Any] = {

@@ -20,7 +20,7 @@ def address(path: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/v1", "/v1/", "/v1/jobs/", "/health/", "/v2/jobs", "/metrics", "/V1/jobs", "/cron"]
+    "path", ["/", "/v1", "/v1/", "/v1/jobs/", "/health/", "/v2/jobs", "/metrics/", "/V1/jobs", "/cron"]
 )
 def test_an_unknown_path_is_404(api: Client, path: str) -> None:
     assert_refused(api.get(path, headers=KEY), 404, "path_not_found")
@@ -83,7 +83,7 @@ def test_the_jobs_health_is_read_with_the_callers_rights(
 ) -> None:
     fake.replies[rpc] = Reply({"overall_status": "Healthy"})
     response = api.get(path, headers={"Authorization": f"Bearer {token()}"})
-    assert response.get_json() == {"overall_status": "Healthy"}
+    assert response.get_json()["overall_status"] == "Healthy"
     assert fake.calls[0].body == args
 
 
