@@ -1987,6 +1987,7 @@ create table if not exists milepost.checkpoints (
   job_done        bigint,
   job_total       bigint,
   job_skipped     bigint,
+  traceparent     text,
   constraint checkpoints_pkey primary key (job_id, checkpoint_id, received_at)
 ) partition by range (received_at);
 
@@ -2015,6 +2016,7 @@ comment on column milepost.checkpoints.has_cursor is 'Whether it carried a curso
 comment on column milepost.checkpoints.job_done is 'The whole job''s settled items once its request was recorded.';
 comment on column milepost.checkpoints.job_total is 'The whole job''s total then.';
 comment on column milepost.checkpoints.job_skipped is 'How many of job_done were skipped.';
+comment on column milepost.checkpoints.traceparent is 'The worker''s span that it belongs to, as W3C Trace Context writes it.';
 
 create table if not exists milepost.events (
   event_id       bigint generated always as identity,
@@ -3738,7 +3740,8 @@ do $$ begin
       metadata           jsonb,
       kind               text,
       name               text,
-      unit               text
+      unit               text,
+      traceparent        text
     );
   end if;
 end $$;
@@ -3763,7 +3766,7 @@ begin
       job text, worker text, attempt int, seq bigint, at timestamptz, state text, reason text, message text,
       items_total bigint, worker_items_total bigint, items_completed bigint, items_failed bigint, items_skipped bigint,
       items_canceled bigint, bytes_processed bigint, batch jsonb, stage jsonb, items jsonb, cursor jsonb,
-      rate_limited_until timestamptz, processing_deadline_ms bigint, metadata jsonb, kind text, name text, unit text)
+      rate_limited_until timestamptz, processing_deadline_ms bigint, metadata jsonb, kind text, name text, unit text, traceparent text)
   ), jobs as (
     select d.job, f.job_id, f.attempt
     from (select distinct s.job from said s) d
@@ -3787,7 +3790,7 @@ begin
       s.batch, case jsonb_typeof(s.stage) when 'object' then jsonb_build_array(s.stage) when 'array' then s.stage end,
       case when jsonb_typeof(s.items) = 'array' then s.items end,
       nullif(s.cursor, 'null'), s.e ? 'cursor', s.rate_limited_until, s.e ? 'rate_limited_until',
-      s.processing_deadline_ms, s.e ? 'processing_deadline_ms', nullif(s.metadata, 'null'), s.kind, s.name, s.unit
+      s.processing_deadline_ms, s.e ? 'processing_deadline_ms', nullif(s.metadata, 'null'), s.kind, s.name, s.unit, s.traceparent
     )::milepost_private.entry order by s.n)
   from numbered s
   left join jobs j on j.job = s.job
@@ -4535,13 +4538,15 @@ begin
 
   -- HISTORY, and from it what a late cursor had counted.
   insert into milepost.checkpoints (tenant_id, job_id, attempt, worker, seq, at, received_at, state, items_total, items_completed,
-    items_failed, items_skipped, items_canceled, bytes_processed, batch_items, batch_duration_ms, batch_bytes, stages, message, has_cursor, job_done, job_total, job_skipped)
+    items_failed, items_skipped, items_canceled, bytes_processed, batch_items, batch_duration_ms, batch_bytes, stages, message, has_cursor, job_done, job_total, job_skipped,
+    traceparent)
   select v_caller.tenant_id, e.job_id, e.attempt, e.worker, e.seq,
          coalesce(v_now - (max(e.at) over (partition by e.job_id, e.worker) - e.at), v_now), v_now, e.state, e.items_total,
          e.items_completed, e.items_failed, e.items_skipped, e.items_canceled, e.bytes_processed, (e.batch ->> 'items')::bigint,
          (e.batch ->> 'duration_ms')::double precision, (e.batch ->> 'bytes')::bigint, e.stages, e.message, e.names_cursor,
          least(t.settled::numeric, 9223372036854775807),
-         case when t.total is not null then least(t.total::numeric, 9223372036854775807) end, t.skipped  -- least() skips nulls
+         case when t.total is not null then least(t.total::numeric, 9223372036854775807) end, t.skipped,  -- least() skips nulls
+         e.traceparent
   from unnest(v_entries) e
   join (select j.job_id, j.items_skipped as skipped, c.* from milepost.jobs j cross join lateral milepost_private.tally_of(j) c
         where j.job_id = any (v_jobs)) t on t.job_id = e.job_id
@@ -4655,8 +4660,9 @@ begin
   end if;
 
   insert into milepost_private.measurements (tenant_id, checkpoints, duration_ms)
-  values (v_caller.tenant_id, coalesce(cardinality(v_entries), 0),
-          extract(epoch from clock_timestamp() - transaction_timestamp()) * 1000);
+  select v_caller.tenant_id, count(*), extract(epoch from clock_timestamp() - transaction_timestamp()) * 1000
+  from unnest(v_entries) e where not e.is_duplicate
+  having count(*) > 0;
   return milepost_private.checkpoints_answer(v_all, $1 -> 'indexes', v_now);
 end;
 $$;
@@ -6207,7 +6213,7 @@ begin
         'batch', case when p.batch_items is not null or p.batch_duration_ms is not null or p.batch_bytes is not null then
           jsonb_build_object('items', p.batch_items, 'duration_ms', p.batch_duration_ms, 'bytes', p.batch_bytes) end,
         'stages', p.stages, 'message', p.message, 'has_cursor', p.has_cursor,
-        'job_done', p.job_done, 'job_total', p.job_total) order by p.place) filter (where p.place <= v_size), '[]'),
+        'job_done', p.job_done, 'job_total', p.job_total, 'traceparent', p.traceparent) order by p.place) filter (where p.place <= v_size), '[]'),
       'next', case when count(*) > v_size then milepost_private.page_cursor(
         jsonb_build_array(max(p.checkpoint_id) filter (where p.place = v_size))) end)
     from page p);
