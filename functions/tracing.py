@@ -1,6 +1,6 @@
 """Traces of what the functions do, where OTEL_EXPORTER_OTLP_ENDPOINT names a collector; else nothing at all.
 
-The environment is OpenTelemetry's own: OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS, ...
+The environment is OpenTelemetry's own: OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER and so on.
 Spans wait in the instance's memory and go out in batches: those of an instance that ends meanwhile are lost.
 No span has a key, a body, or an address with a key in it.
 """

@@ -11,27 +11,6 @@ comment on function milepost.ping() is 'ok: the database was reached.';
 revoke execute on function milepost.ping() from public, anon, authenticated;
 grant execute on function milepost.ping() to service_role;
 
--- watched_jobs: the caller's jobs that are active or ended within a day, with what is computed of them.
-create or replace function milepost_private.watched_jobs(at timestamptz)
-returns table (job milepost.jobs, figures milepost_private.figures)
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
-  return query
-  select j, milepost_private.figures(j, p, k, at)
-  from milepost.jobs j
-  left join milepost_private.pulses p on p.job_id = j.job_id
-  left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
-  where j.tenant_id = any (array(select milepost_private.my_tenants()))
-    and (j.finished_at is null or j.finished_at > at - interval '1 day');
-end;
-$$;
-comment on function milepost_private.watched_jobs(timestamptz) is 'The caller''s jobs that are active or ended within a day before at, with their figures.';
-revoke execute on function milepost_private.watched_jobs(timestamptz) from public, anon, authenticated;
-grant execute on function milepost_private.watched_jobs(timestamptz) to authenticated, service_role;
-
 -- get_jobs_health: how jobs are, counted, and why not better.
 create or replace function milepost.get_jobs_health()
 returns jsonb
@@ -43,12 +22,25 @@ declare
   v_health jsonb;
 begin
   with judged as (
-    select (w.job).key,
-           case when (w.job).state = 'failed' then 'failed'
-                when (w.figures).liveness in ('stalled', 'lost', 'late') then (w.figures).liveness
-                when (w.figures).rate_limited then 'rate_limited'
-                when (w.figures).health in ('fair', 'poor') then 'many_errors' end as reason
-    from milepost_private.watched_jobs(now()) w
+    select j.key, case
+      when j.state = 'failed' then 'failed'
+      when v.liveness <> 'on_time' then v.liveness
+      when j.finished_at is null and j.rate_limited_until > now() then 'rate_limited'
+      when j.items_failed > 0.05 * (j.items_completed::numeric + j.items_failed + j.items_skipped + j.items_canceled)
+        then 'many_errors' end as reason
+    from milepost.jobs j
+    cross join lateral (
+      -- Only of active jobs: most of the others ended well, and need no judgement.
+      select case when j.finished_at is null then (
+        select l.liveness
+        from milepost_private.pulses p
+        left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+        cross join lateral milepost_private.liveness_of(j, p, k, now()) l
+        where p.job_id = j.job_id) end as liveness
+      offset 0  -- so that it is computed once, and not wherever it is named
+    ) v
+    where j.tenant_id = any (array(select milepost_private.my_tenants()))
+      and (j.finished_at is null or j.finished_at > now() - interval '1 day')
   ), reasons as (
     select j.reason, count(*) as jobs, j.reason in ('failed', 'stalled', 'lost') as is_critical,
            (array_agg(j.key order by j.key))[1:5] as examples
@@ -130,16 +122,20 @@ declare
   v_active  jsonb;
 begin
   select jsonb_build_object(
-    'active_jobs', count(*) filter (where (w.job).state not in ('pending', 'retrying')),
-    'total_items_per_second', coalesce(sum((w.figures).rate_per_s) filter (where (w.job).state in ('running', 'completing')), 0),
-    'queue_depth', count(*) filter (where (w.job).state in ('pending', 'retrying')),
-    'oldest_wait_s', extract(epoch from now() - min(greatest((w.job).state_changed_at, (w.job).run_after)) filter (
-      where (w.job).state in ('pending', 'retrying') and ((w.job).run_after is null or (w.job).run_after <= now()))),
-    'late_count', count(*) filter (where (w.figures).liveness = 'late'),
-    'stuck_count', count(*) filter (where (w.figures).liveness in ('stalled', 'lost')))
+    'active_jobs', count(*) filter (where j.state not in ('pending', 'retrying')),
+    'total_items_per_second', coalesce(sum(milepost_private.pace_rate(p.pace, milepost_private.active_clock(
+      p.active_s, p.active_at, p.running, now()))) filter (where j.state in ('running', 'completing')), 0),
+    'queue_depth', count(*) filter (where j.state in ('pending', 'retrying')),
+    'oldest_wait_s', extract(epoch from now() - min(greatest(j.state_changed_at, j.run_after)) filter (
+      where j.state in ('pending', 'retrying') and (j.run_after is null or j.run_after <= now()))),
+    'late_count', count(*) filter (where v.liveness = 'late'),
+    'stuck_count', count(*) filter (where v.liveness in ('stalled', 'lost')))
   into v_active
-  from milepost_private.watched_jobs(now()) w
-  where (w.job).finished_at is null;
+  from milepost.jobs j
+  left join milepost_private.pulses p on p.job_id = j.job_id
+  left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+  cross join lateral milepost_private.liveness_of(j, p, k, now()) v
+  where j.tenant_id = any (v_tenants) and j.finished_at is null;
 
   return v_active || (
     select jsonb_build_object(

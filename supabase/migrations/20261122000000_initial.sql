@@ -2310,14 +2310,8 @@ alter table milepost_private.alert_rules enable row level security;
 drop policy if exists "members read their tenant's alert rules" on milepost_private.alert_rules;
 create policy "members read their tenant's alert rules" on milepost_private.alert_rules for select to authenticated
   using (tenant_id = any (array(select milepost_private.my_tenants())));
-drop policy if exists "admins add alert rules" on milepost_private.alert_rules;
-create policy "admins add alert rules" on milepost_private.alert_rules for insert to authenticated
-  with check (tenant_id = any (array(select milepost_private.managed_tenants(array['admin']))));
-drop policy if exists "admins change alert rules" on milepost_private.alert_rules;
-create policy "admins change alert rules" on milepost_private.alert_rules for update to authenticated
-  using (tenant_id = any (array(select milepost_private.managed_tenants(array['admin']))));
 revoke all on milepost_private.alert_rules from public, anon, authenticated;
-grant select, insert, update on milepost_private.alert_rules to authenticated;
+grant select on milepost_private.alert_rules to authenticated;
 grant select, insert, update, delete on milepost_private.alert_rules to service_role;
 
 -- alert_rules_in_force: each tenant's rules with what it changed of them.
@@ -2350,17 +2344,9 @@ alter table milepost_private.alert_mutes enable row level security;
 drop policy if exists "members read their tenant's mutes" on milepost_private.alert_mutes;
 create policy "members read their tenant's mutes" on milepost_private.alert_mutes for select to authenticated
   using (tenant_id = any (array(select milepost_private.my_tenants())));
-drop policy if exists "operators mute" on milepost_private.alert_mutes;
-create policy "operators mute" on milepost_private.alert_mutes for insert to authenticated
-  with check (tenant_id = any (array(select milepost_private.managed_tenants(array['operator', 'admin']))));
-drop policy if exists "operators change mutes" on milepost_private.alert_mutes;
-create policy "operators change mutes" on milepost_private.alert_mutes for update to authenticated
-  using (tenant_id = any (array(select milepost_private.managed_tenants(array['operator', 'admin']))));
-drop policy if exists "operators end mutes" on milepost_private.alert_mutes;
-create policy "operators end mutes" on milepost_private.alert_mutes for delete to authenticated
-  using (tenant_id = any (array(select milepost_private.managed_tenants(array['operator', 'admin']))));
 revoke all on milepost_private.alert_mutes from public, anon, authenticated;
-grant select, insert, update, delete on milepost_private.alert_mutes to authenticated, service_role;
+grant select on milepost_private.alert_mutes to authenticated;
+grant select, insert, update, delete on milepost_private.alert_mutes to service_role;
 
 -- ==== sql/schema/29_alerts.sql
 
@@ -2445,14 +2431,8 @@ alter table milepost_private.alert_channels enable row level security;
 drop policy if exists "admins see channels" on milepost_private.alert_channels;
 create policy "admins see channels" on milepost_private.alert_channels for select to authenticated
   using (tenant_id = any (array(select milepost_private.managed_tenants(array['admin']))));
-drop policy if exists "admins add channels" on milepost_private.alert_channels;
-create policy "admins add channels" on milepost_private.alert_channels for insert to authenticated
-  with check (tenant_id = any (array(select milepost_private.managed_tenants(array['admin']))));
-drop policy if exists "admins remove channels" on milepost_private.alert_channels;
-create policy "admins remove channels" on milepost_private.alert_channels for delete to authenticated
-  using (tenant_id = any (array(select milepost_private.managed_tenants(array['admin']))));
 revoke all on milepost_private.alert_channels from public, anon, authenticated;
-grant select (channel_id, tenant_id, type, name, shown, quiet_from, quiet_until, time_zone, created_at), insert, delete
+grant select (channel_id, tenant_id, type, name, shown, quiet_from, quiet_until, time_zone, created_at)
   on milepost_private.alert_channels to authenticated;
 grant select, insert, update, delete on milepost_private.alert_channels to service_role;
 
@@ -5151,10 +5131,13 @@ begin
   join milepost_private.pulses p on p.job_id = j.job_id
   left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
   cross join lateral milepost_private.liveness_of(j, p, k, alert_conditions.at) v
-  left join lateral (
-    select (f.time_processing_ms + coalesce(f.eta_ms, 0)) / 1000.0 as needs_s
-    from milepost_private.figures(j, p, k, alert_conditions.at) f
-  ) n on j.processing_deadline_ms is not null
+  cross join lateral (
+    -- Not as a condition of a join: that would have all jobs' figures computed.
+    select case when j.processing_deadline_ms is not null then (
+      select (f.time_processing_ms + coalesce(f.eta_ms, 0)) / 1000.0
+      from milepost_private.figures(j, p, k, alert_conditions.at) f) end as needs_s
+    offset 0  -- so that it is computed once, and not wherever it is named
+  ) n
   join milepost_private.alert_rules_in_force r on r.tenant_id = j.tenant_id and r.is_on and (
     r.rule = 'job_stuck' and (v.liveness in ('stalled', 'lost') or p.stalled_at is not null and j.state not in ('pausing', 'paused'))
     or r.rule = 'job_late' and v.liveness = 'late' and v.reason <> 'past_deadline'
@@ -6603,27 +6586,6 @@ comment on function milepost.ping() is 'ok: the database was reached.';
 revoke execute on function milepost.ping() from public, anon, authenticated;
 grant execute on function milepost.ping() to service_role;
 
--- watched_jobs: the caller's jobs that are active or ended within a day, with what is computed of them.
-create or replace function milepost_private.watched_jobs(at timestamptz)
-returns table (job milepost.jobs, figures milepost_private.figures)
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
-  return query
-  select j, milepost_private.figures(j, p, k, at)
-  from milepost.jobs j
-  left join milepost_private.pulses p on p.job_id = j.job_id
-  left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
-  where j.tenant_id = any (array(select milepost_private.my_tenants()))
-    and (j.finished_at is null or j.finished_at > at - interval '1 day');
-end;
-$$;
-comment on function milepost_private.watched_jobs(timestamptz) is 'The caller''s jobs that are active or ended within a day before at, with their figures.';
-revoke execute on function milepost_private.watched_jobs(timestamptz) from public, anon, authenticated;
-grant execute on function milepost_private.watched_jobs(timestamptz) to authenticated, service_role;
-
 -- get_jobs_health: how jobs are, counted, and why not better.
 create or replace function milepost.get_jobs_health()
 returns jsonb
@@ -6635,12 +6597,25 @@ declare
   v_health jsonb;
 begin
   with judged as (
-    select (w.job).key,
-           case when (w.job).state = 'failed' then 'failed'
-                when (w.figures).liveness in ('stalled', 'lost', 'late') then (w.figures).liveness
-                when (w.figures).rate_limited then 'rate_limited'
-                when (w.figures).health in ('fair', 'poor') then 'many_errors' end as reason
-    from milepost_private.watched_jobs(now()) w
+    select j.key, case
+      when j.state = 'failed' then 'failed'
+      when v.liveness <> 'on_time' then v.liveness
+      when j.finished_at is null and j.rate_limited_until > now() then 'rate_limited'
+      when j.items_failed > 0.05 * (j.items_completed::numeric + j.items_failed + j.items_skipped + j.items_canceled)
+        then 'many_errors' end as reason
+    from milepost.jobs j
+    cross join lateral (
+      -- Only of active jobs: most of the others ended well, and need no judgement.
+      select case when j.finished_at is null then (
+        select l.liveness
+        from milepost_private.pulses p
+        left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+        cross join lateral milepost_private.liveness_of(j, p, k, now()) l
+        where p.job_id = j.job_id) end as liveness
+      offset 0  -- so that it is computed once, and not wherever it is named
+    ) v
+    where j.tenant_id = any (array(select milepost_private.my_tenants()))
+      and (j.finished_at is null or j.finished_at > now() - interval '1 day')
   ), reasons as (
     select j.reason, count(*) as jobs, j.reason in ('failed', 'stalled', 'lost') as is_critical,
            (array_agg(j.key order by j.key))[1:5] as examples
@@ -6722,16 +6697,20 @@ declare
   v_active  jsonb;
 begin
   select jsonb_build_object(
-    'active_jobs', count(*) filter (where (w.job).state not in ('pending', 'retrying')),
-    'total_items_per_second', coalesce(sum((w.figures).rate_per_s) filter (where (w.job).state in ('running', 'completing')), 0),
-    'queue_depth', count(*) filter (where (w.job).state in ('pending', 'retrying')),
-    'oldest_wait_s', extract(epoch from now() - min(greatest((w.job).state_changed_at, (w.job).run_after)) filter (
-      where (w.job).state in ('pending', 'retrying') and ((w.job).run_after is null or (w.job).run_after <= now()))),
-    'late_count', count(*) filter (where (w.figures).liveness = 'late'),
-    'stuck_count', count(*) filter (where (w.figures).liveness in ('stalled', 'lost')))
+    'active_jobs', count(*) filter (where j.state not in ('pending', 'retrying')),
+    'total_items_per_second', coalesce(sum(milepost_private.pace_rate(p.pace, milepost_private.active_clock(
+      p.active_s, p.active_at, p.running, now()))) filter (where j.state in ('running', 'completing')), 0),
+    'queue_depth', count(*) filter (where j.state in ('pending', 'retrying')),
+    'oldest_wait_s', extract(epoch from now() - min(greatest(j.state_changed_at, j.run_after)) filter (
+      where j.state in ('pending', 'retrying') and (j.run_after is null or j.run_after <= now()))),
+    'late_count', count(*) filter (where v.liveness = 'late'),
+    'stuck_count', count(*) filter (where v.liveness in ('stalled', 'lost')))
   into v_active
-  from milepost_private.watched_jobs(now()) w
-  where (w.job).finished_at is null;
+  from milepost.jobs j
+  left join milepost_private.pulses p on p.job_id = j.job_id
+  left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+  cross join lateral milepost_private.liveness_of(j, p, k, now()) v
+  where j.tenant_id = any (v_tenants) and j.finished_at is null;
 
   return v_active || (
     select jsonb_build_object(
@@ -6851,7 +6830,7 @@ grant execute on function milepost.list_tenants() to authenticated, service_role
 
 -- ==== sql/schema/79_alerts.sql
 
--- What people do with alerts: read them, change rules, add and remove channels, mute. Row level security decides who may.
+-- What people do with alerts: read them, change rules, add and remove channels, mute.
 
 create or replace function milepost_private.check_alert_rule(rule text)
 returns void
@@ -6932,6 +6911,27 @@ end;
 $$;
 comment on function milepost.list_alert_rules(uuid) is 'The caller''s tenants'' rules, as defaults and changes make them, and what is muted: {"rules", "mutes"}.';
 
+-- keep_alert_rule: a tenant's own figures of a rule.
+create or replace function milepost_private.keep_alert_rule(rule milepost_private.alert_rules)
+returns uuid
+language plpgsql
+volatile
+security definer                -- callers may write no table; tenant_to_manage decides
+set search_path = ''
+as $$
+begin
+  rule.tenant_id := milepost_private.tenant_to_manage(rule.tenant_id, array['admin']);
+  insert into milepost_private.alert_rules as r select (rule).*
+  on conflict on constraint alert_rules_pkey do update set
+    is_on = excluded.is_on, threshold = excluded.threshold, window_s = excluded.window_s, for_s = excluded.for_s;
+  return rule.tenant_id;
+end;
+$$;
+comment on function milepost_private.keep_alert_rule(milepost_private.alert_rules) is
+'Keeps a rule''s figures for an admin or operator key, and returns the tenant. Refuses with 403 and 422.';
+revoke execute on function milepost_private.keep_alert_rule(milepost_private.alert_rules) from public, anon, authenticated;
+grant execute on function milepost_private.keep_alert_rule(milepost_private.alert_rules) to authenticated, service_role;
+
 create or replace function milepost.set_alert_rule(
   rule text, is_on boolean default true, threshold double precision default null, window_s int default null, for_s int default null,
   tenant_id uuid default null
@@ -6942,7 +6942,7 @@ volatile
 set search_path = ''
 as $$
 declare
-  v_tenant uuid := milepost_private.tenant_to_manage(tenant_id, array['admin']);
+  v_tenant uuid;
 begin
   perform milepost_private.check_alert_rule(rule);
   -- GUARD: values that a constraint would refuse less clearly
@@ -6950,16 +6950,54 @@ begin
     perform milepost_private.refuse(422, 'out_of_range',
       'Expected a threshold of 0 or more, window_s from 60 to 2592000 (30 days), for_s from 0 to 86400 (a day).', 'Send values within the limits.');
   end if;
-  insert into milepost_private.alert_rules as r (tenant_id, rule, is_on, threshold, window_s, for_s)
-  values (v_tenant, set_alert_rule.rule, coalesce(set_alert_rule.is_on, true), set_alert_rule.threshold, set_alert_rule.window_s, set_alert_rule.for_s)
-  on conflict on constraint alert_rules_pkey do update set
-    is_on = excluded.is_on, threshold = excluded.threshold, window_s = excluded.window_s, for_s = excluded.for_s;
+  v_tenant := milepost_private.keep_alert_rule(row(tenant_id, rule, coalesce(is_on, true), threshold, window_s, for_s));
   return (select to_jsonb(r) from milepost_private.alert_rules_in_force r
           where r.tenant_id = v_tenant and r.rule = set_alert_rule.rule);
 end;
 $$;
 comment on function milepost.set_alert_rule(text, boolean, double precision, int, int, uuid) is
 'Turns a rule on or off, or changes its figures; what is left out is as by default. For admins and operator keys. Returns the rule.';
+
+-- keep_alert_channel, drop_alert_channel: a tenant's channels.
+create or replace function milepost_private.keep_alert_channel(channel milepost_private.alert_channels)
+returns uuid
+language plpgsql
+volatile
+security definer                -- callers may write no table; tenant_to_manage decides
+set search_path = ''
+as $$
+begin
+  channel.tenant_id := milepost_private.tenant_to_manage(channel.tenant_id, array['admin']);
+  if (select count(*) from milepost_private.alert_channels c where c.tenant_id = channel.tenant_id) >= 20 then
+    perform milepost_private.refuse(422, 'out_of_range', 'Expected at most 20 channels in a tenant; there are as many already.', 'Remove one first.');
+  end if;
+  -- What was announced before is not told to it.
+  channel.told := coalesce((select max(a.announcement) from milepost_private.alerts a where a.tenant_id = channel.tenant_id), 0);
+  insert into milepost_private.alert_channels select (channel).*;
+  return channel.tenant_id;
+end;
+$$;
+comment on function milepost_private.keep_alert_channel(milepost_private.alert_channels) is
+'Adds a channel for an admin or operator key, and returns the tenant. Refuses with 403 and 422.';
+revoke execute on function milepost_private.keep_alert_channel(milepost_private.alert_channels) from public, anon, authenticated;
+grant execute on function milepost_private.keep_alert_channel(milepost_private.alert_channels) to authenticated, service_role;
+
+create or replace function milepost_private.drop_alert_channel(channel_id uuid)
+returns boolean
+language plpgsql
+volatile
+security definer                -- callers may write no table; managed_tenants decides
+set search_path = ''
+as $$
+begin
+  delete from milepost_private.alert_channels c
+  where c.channel_id = drop_alert_channel.channel_id and c.tenant_id = any (array(select milepost_private.managed_tenants(array['admin'])));
+  return found;
+end;
+$$;
+comment on function milepost_private.drop_alert_channel(uuid) is 'Removes a channel that the caller manages; false if there is none.';
+revoke execute on function milepost_private.drop_alert_channel(uuid) from public, anon, authenticated;
+grant execute on function milepost_private.drop_alert_channel(uuid) to authenticated, service_role;
 
 create or replace function milepost.add_alert_channel(
   type text, name text, address text, quiet_from time default null, quiet_until time default null, time_zone text default null,
@@ -6971,7 +7009,7 @@ volatile
 set search_path = ''
 as $$
 declare
-  v_tenant uuid := milepost_private.tenant_to_manage(tenant_id, array['admin']);
+  v_tenant uuid;
   v_id     uuid := gen_random_uuid();
   v_zone   text := coalesce(time_zone, 'UTC');
   v_secret text;
@@ -6998,19 +7036,14 @@ begin
   exception when invalid_parameter_value then
     perform milepost_private.refuse(422, 'invalid_value', format('Expected the name of a time zone; %s is none.', v_zone), 'Send for example Europe/Berlin.');
   end;
-  if (select count(*) from milepost_private.alert_channels c where c.tenant_id = v_tenant) >= 20 then
-    perform milepost_private.refuse(422, 'out_of_range', 'Expected at most 20 channels in a tenant; there are as many already.', 'Remove one first.');
-  end if;
 
   if type = 'webhook' then
     -- As https://www.standardwebhooks.com has it; two random uuids have 244 bits.
     v_secret := 'whsec_' || encode(sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), 'base64');
   end if;
   v_shown := case when type = 'email' then address else substring(address from '^https?://[^/?#]+') end;
-  insert into milepost_private.alert_channels (channel_id, tenant_id, type, name, address, secret, shown, quiet_from, quiet_until, time_zone, told)
-  values (v_id, v_tenant, add_alert_channel.type, add_alert_channel.name, add_alert_channel.address, v_secret, v_shown,
-          add_alert_channel.quiet_from, add_alert_channel.quiet_until, v_zone,
-          coalesce((select max(a.announcement) from milepost_private.alerts a where a.tenant_id = v_tenant), 0));
+  v_tenant := milepost_private.keep_alert_channel(row(
+    v_id, tenant_id, type, name, address, v_secret, v_shown, quiet_from, quiet_until, v_zone, 0, now()));
   return jsonb_build_object('channel_id', v_id, 'tenant_id', v_tenant, 'type', type, 'name', name, 'address', v_shown,
     'quiet_from', quiet_from, 'quiet_until', quiet_until, 'time_zone', v_zone, 'secret', v_secret);
 end;
@@ -7052,9 +7085,7 @@ volatile
 set search_path = ''
 as $$
 begin
-  delete from milepost_private.alert_channels c
-  where c.channel_id = remove_alert_channel.channel_id and c.tenant_id = any (array(select milepost_private.managed_tenants(array['admin'])));
-  if not found then
+  if not milepost_private.drop_alert_channel(channel_id) then
     perform milepost_private.refuse(404, 'channel_not_found',
       format('Expected the id of a channel that you manage; %s is none.', remove_alert_channel.channel_id), 'List them with: milepost alerts channels');
   end if;
@@ -7062,6 +7093,31 @@ begin
 end;
 $$;
 comment on function milepost.remove_alert_channel(uuid) is 'Removes a channel, with what it has not been sent yet. For admins and operator keys.';
+
+-- keep_mute: begins, changes or ends a mute.
+create or replace function milepost_private.keep_mute(mute milepost_private.alert_mutes)
+returns void
+language plpgsql
+volatile
+security definer                -- callers may write no table; tenant_to_manage decides
+set search_path = ''
+as $$
+begin
+  mute.tenant_id := milepost_private.tenant_to_manage(mute.tenant_id, array['operator', 'admin']);
+  if mute.until > now() then
+    insert into milepost_private.alert_mutes as m select (mute).*
+    on conflict on constraint one_mute_for_each_scope do update set until = excluded.until, reason = excluded.reason, actor = excluded.actor;
+  else
+    delete from milepost_private.alert_mutes m
+    where m.tenant_id = mute.tenant_id and m.rule is not distinct from mute.rule and m.kind is not distinct from mute.kind
+      and m.job_id is not distinct from mute.job_id;
+  end if;
+end;
+$$;
+comment on function milepost_private.keep_mute(milepost_private.alert_mutes) is
+'Keeps a mute for an operator, or ends the one of its scope where its time is past. Refuses with 403 and 422.';
+revoke execute on function milepost_private.keep_mute(milepost_private.alert_mutes) from public, anon, authenticated;
+grant execute on function milepost_private.keep_mute(milepost_private.alert_mutes) to authenticated, service_role;
 
 create or replace function milepost.mute_alerts(
   until timestamptz, rule text default null, kind text default null, job_id text default null, reason text default null,
@@ -7087,15 +7143,7 @@ begin
         'Check the id, or list your jobs with GET /v1/jobs.');
     end if;
   end if;
-  if until is null or until <= now() then
-    delete from milepost_private.alert_mutes m
-    where m.tenant_id = v_tenant and m.rule is not distinct from mute_alerts.rule and m.kind is not distinct from mute_alerts.kind
-      and m.job_id is not distinct from v_job.job_id;
-  else
-    insert into milepost_private.alert_mutes as m (tenant_id, rule, kind, job_id, until, reason, actor)
-    values (v_tenant, mute_alerts.rule, mute_alerts.kind, v_job.job_id, mute_alerts.until, left(mute_alerts.reason, 2000), milepost_private.actor())
-    on conflict on constraint one_mute_for_each_scope do update set until = excluded.until, reason = excluded.reason, actor = excluded.actor;
-  end if;
+  perform milepost_private.keep_mute(row(gen_random_uuid(), v_tenant, rule, kind, v_job.job_id, until, left(reason, 2000), milepost_private.actor()));
   return jsonb_build_object('tenant_id', v_tenant, 'rule', rule, 'kind', kind, 'job_id', v_job.job_id, 'job', v_job.key,
                             'until', case when until > now() then milepost_private.iso(until) end);
 end;
