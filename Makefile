@@ -22,6 +22,7 @@ dev: $(SETUP)    ## the local stack: Postgres, PostgREST, Realtime stand-in, fun
 
 test: $(SETUP)   ## every test, with real Postgres, PostgREST, websockets and Chromium
 	@scripts/install-chromium
+	@scripts/install-promtool
 	@$(BIN)/pytest
 
 check: $(SETUP)  ## formatting, lints, types, built files up to date

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 from werkzeug.wrappers import Request, Response
 
-from functions import callers, database
+from functions import callers, database, tracing
 from functions.answers import answer
 from functions.bodies import Body, read_json
 from functions.refusals import Invalid, TooLarge
@@ -29,6 +29,11 @@ def post(request: Request) -> Response:
     if len(refused) == len(entries):
         raise _nothing_valid([], refused)
 
+    tracing.link(
+        entry["traceparent"]
+        for index, entry in enumerate(entries)
+        if index not in refused and entry.get("traceparent")
+    )
     who = json.dumps(caller.as_json()).encode()
     answered = database.as_service("record_checkpoints", _call(who, body, entries, refused))
     said = from_json(answered)

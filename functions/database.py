@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from functions import journal
+from functions import journal, tracing
 from functions.callers import Caller, KeyCaller
 from functions.refusals import Broken, FromDatabase, Refused, Unauthorized, Unavailable
 
@@ -94,7 +94,7 @@ def _send(rpc: str, content: bytes, headers: Mapping[str, str]) -> httpx.Respons
         extensions=_TIMEOUT,
     )
     try:
-        with closing(connections().handle_request(request)) as response:
+        with tracing.calling(rpc), closing(connections().handle_request(request)) as response:
             response.read()
     except httpx.TransportError as error:
         raise Unavailable("the database did not answer", rpc=rpc, error=repr(error)) from None

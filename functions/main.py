@@ -24,10 +24,12 @@ from functions import (
     history,
     jobs,
     journal,
+    metrics,
     openapi,
     operations,
     pings,
     shares,
+    tracing,
 )
 from functions.answers import nothing
 from functions.refusals import Broken, NotFound, Refused, WrongMethod
@@ -71,6 +73,8 @@ ROUTES = Map(
         Rule("/health/jobs/<path:job>", methods=["GET"], endpoint=health.job),
         Rule("/health/loading-progress", methods=["GET"], endpoint=health.loading_progress),
         Rule("/health/metrics", methods=["GET"], endpoint=health.metrics),
+        Rule("/health/prometheus", methods=["GET"], endpoint=metrics.scrape),
+        Rule("/metrics", methods=["GET"], endpoint=metrics.scrape),
         Rule("/ping/<key>/<path:job>", methods=["GET", "POST"], endpoint=pings.done),
         Rule("/ping/<key>/<path:job>/start", methods=["GET", "POST"], endpoint=pings.start),
         Rule("/ping/<key>/<path:job>/fail", methods=["GET", "POST"], endpoint=pings.fail),
@@ -103,12 +107,14 @@ PREFLIGHT = {
 def api(request: Request) -> Response:
     """Answers one request. Never raises; every refusal has the one error shape."""
     correlation_id = journal.begin(request.headers.get("X-Correlation-Id"))
-    try:
-        response = _routed(request)
-    except Refused as refused:
-        response = refused.response()
-    except Exception as error:  # noqa: BLE001 - the last resort: said in the journal, and never to the caller
-        response = Broken("unexpected", error=journal.traceback_of(error)).response()
+    with tracing.serving(request.method, request.headers):
+        try:
+            response = _routed(request)
+        except Refused as refused:
+            response = refused.response()
+        except Exception as error:  # noqa: BLE001 - the last resort: said in the journal, and never to the caller
+            response = Broken("unexpected", error=journal.traceback_of(error)).response()
+        tracing.served(response.status_code)
     bodies.discard(request)
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Correlation-Id"] = correlation_id
@@ -122,7 +128,7 @@ def _routed(request: Request) -> Response:
     if request.method == "OPTIONS" and (methods := _methods(address)):
         return nothing({"Allow": methods, "Access-Control-Allow-Methods": methods, **PREFLIGHT})
     try:
-        function, arguments = address.match()
+        rule, arguments = address.match(return_rule=True)
     except NoSuchPath:
         raise NotFound(
             "path_not_found", f"No such path: {request.path[:200]}.", "GET /openapi.json lists the paths."
@@ -135,7 +141,8 @@ def _routed(request: Request) -> Response:
             "Use one of the methods in Allow.",
             headers={"Allow": methods},
         ) from None
-    response: Response = function(request, **arguments)
+    tracing.matched(request.method, rule.rule)
+    response: Response = rule.endpoint(request, **arguments)
     return response
 
 

@@ -198,6 +198,10 @@ OPERATIONS = [
     Operation("get", "/health/loading-progress", "How far every job is"),
     Operation("get", "/health/metrics", "Figures of the whole system"),
     *(
+        Operation("get", path, "The figures and counters as Prometheus scrapes them", media_type="text/plain")
+        for path in ("/metrics", "/health/prometheus")
+    ),
+    *(
         Operation(method, path, summary, models.Job, security="none")
         for method in ("get", "post")
         for path, summary in (

@@ -65,12 +65,22 @@ _RFC_3339 = (
     r"([Zz]|[+-](0\d|1[0-5]):[0-5]\d)$"
 )
 
+_TRACEPARENT = r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"
+
 
 def _check_moment(text: str) -> str:
     try:
         datetime.fromisoformat(text.upper()).astimezone(UTC)
     except (ValueError, OverflowError):
         raise PydanticCustomError("no_such_time", "no such moment in the years 1 to 9999") from None
+    return text
+
+
+def _check_traceparent(text: str) -> str:
+    version, trace_id, span_id, _ = text.split("-")
+    # https://www.w3.org/TR/trace-context/#traceparent-header
+    if version == "ff" or not trace_id.strip("0") or not span_id.strip("0"):
+        raise PydanticCustomError("no_traceparent", "a traceparent with a trace and a span in it")
     return text
 
 
@@ -148,6 +158,11 @@ Timestamp: TypeAlias = Annotated[
     StringConstraints(pattern=_RFC_3339),
     AfterValidator(_check_moment),
     WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+Traceparent: TypeAlias = Annotated[
+    str,
+    StringConstraints(pattern=_TRACEPARENT),
+    AfterValidator(_check_traceparent),
 ]
 JsonObject: TypeAlias = Annotated[dict[str, Any], AfterValidator(_check_json)]
 AnyJson: TypeAlias = Annotated[Any, AfterValidator(_check_json)]
@@ -280,6 +295,8 @@ class Checkpoint(_Request):
     """How long the job may take."""
     metadata: JsonObject | None = None
     """Anything worth keeping beside the job: a JSON object of at most 16 KiB."""
+    traceparent: Traceparent | None = None
+    """The span of the worker's that this belongs to, as W3C Trace Context writes it; kept with it."""
 
 
 class Checkpoints(_Request):
@@ -924,6 +941,12 @@ def _refusal(error: ErrorDetails, loc: tuple[int | str, ...]) -> Refusal:
     if kind == "string_pattern_mismatch" and "p{Cc}" in ctx.get("pattern", ""):
         return refusal(
             "invalid_value", "text without control characters", "Remove line breaks and control characters."
+        )
+    if (kind == "string_pattern_mismatch" and ctx.get("pattern") == _TRACEPARENT) or kind == "no_traceparent":
+        return refusal(
+            "invalid_value",
+            "a traceparent of W3C Trace Context",
+            'Send for example "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".',
         )
     if kind == "string_pattern_mismatch":
         return refusal("invalid_value", "a uuid", "Send the id as the API gave it.")

@@ -2210,6 +2210,7 @@ create table if not exists milepost.checkpoints (
   job_done        bigint,
   job_total       bigint,
   job_skipped     bigint,
+  traceparent     text,
   constraint checkpoints_pkey primary key (job_id, checkpoint_id, received_at)
 ) partition by range (received_at);
 
@@ -2238,6 +2239,7 @@ comment on column milepost.checkpoints.has_cursor is 'Whether it carried a curso
 comment on column milepost.checkpoints.job_done is 'The whole job''s settled items once its request was recorded.';
 comment on column milepost.checkpoints.job_total is 'The whole job''s total then.';
 comment on column milepost.checkpoints.job_skipped is 'How many of job_done were skipped.';
+comment on column milepost.checkpoints.traceparent is 'The worker''s span that it belongs to, as W3C Trace Context writes it.';
 
 create table if not exists milepost.events (
   event_id       bigint generated always as identity,
@@ -2549,14 +2551,8 @@ alter table milepost_private.alert_rules enable row level security;
 drop policy if exists "members read their tenant's alert rules" on milepost_private.alert_rules;
 create policy "members read their tenant's alert rules" on milepost_private.alert_rules for select to authenticated
   using (tenant_id = any (array(select milepost_private.my_tenants())));
-drop policy if exists "admins add alert rules" on milepost_private.alert_rules;
-create policy "admins add alert rules" on milepost_private.alert_rules for insert to authenticated
-  with check (tenant_id = any (array(select milepost_private.managed_tenants(array['admin']))));
-drop policy if exists "admins change alert rules" on milepost_private.alert_rules;
-create policy "admins change alert rules" on milepost_private.alert_rules for update to authenticated
-  using (tenant_id = any (array(select milepost_private.managed_tenants(array['admin']))));
 revoke all on milepost_private.alert_rules from public, anon, authenticated;
-grant select, insert, update on milepost_private.alert_rules to authenticated;
+grant select on milepost_private.alert_rules to authenticated;
 grant select, insert, update, delete on milepost_private.alert_rules to service_role;
 
 -- alert_rules_in_force: each tenant's rules with what it changed of them.
@@ -2589,17 +2585,9 @@ alter table milepost_private.alert_mutes enable row level security;
 drop policy if exists "members read their tenant's mutes" on milepost_private.alert_mutes;
 create policy "members read their tenant's mutes" on milepost_private.alert_mutes for select to authenticated
   using (tenant_id = any (array(select milepost_private.my_tenants())));
-drop policy if exists "operators mute" on milepost_private.alert_mutes;
-create policy "operators mute" on milepost_private.alert_mutes for insert to authenticated
-  with check (tenant_id = any (array(select milepost_private.managed_tenants(array['operator', 'admin']))));
-drop policy if exists "operators change mutes" on milepost_private.alert_mutes;
-create policy "operators change mutes" on milepost_private.alert_mutes for update to authenticated
-  using (tenant_id = any (array(select milepost_private.managed_tenants(array['operator', 'admin']))));
-drop policy if exists "operators end mutes" on milepost_private.alert_mutes;
-create policy "operators end mutes" on milepost_private.alert_mutes for delete to authenticated
-  using (tenant_id = any (array(select milepost_private.managed_tenants(array['operator', 'admin']))));
 revoke all on milepost_private.alert_mutes from public, anon, authenticated;
-grant select, insert, update, delete on milepost_private.alert_mutes to authenticated, service_role;
+grant select on milepost_private.alert_mutes to authenticated;
+grant select, insert, update, delete on milepost_private.alert_mutes to service_role;
 
 -- ==== sql/schema/29_alerts.sql
 
@@ -2684,14 +2672,8 @@ alter table milepost_private.alert_channels enable row level security;
 drop policy if exists "admins see channels" on milepost_private.alert_channels;
 create policy "admins see channels" on milepost_private.alert_channels for select to authenticated
   using (tenant_id = any (array(select milepost_private.managed_tenants(array['admin']))));
-drop policy if exists "admins add channels" on milepost_private.alert_channels;
-create policy "admins add channels" on milepost_private.alert_channels for insert to authenticated
-  with check (tenant_id = any (array(select milepost_private.managed_tenants(array['admin']))));
-drop policy if exists "admins remove channels" on milepost_private.alert_channels;
-create policy "admins remove channels" on milepost_private.alert_channels for delete to authenticated
-  using (tenant_id = any (array(select milepost_private.managed_tenants(array['admin']))));
 revoke all on milepost_private.alert_channels from public, anon, authenticated;
-grant select (channel_id, tenant_id, type, name, shown, quiet_from, quiet_until, time_zone, created_at), insert, delete
+grant select (channel_id, tenant_id, type, name, shown, quiet_from, quiet_until, time_zone, created_at)
   on milepost_private.alert_channels to authenticated;
 grant select, insert, update, delete on milepost_private.alert_channels to service_role;
 
@@ -2911,6 +2893,7 @@ grant execute on function milepost_private.ingest_bounds_ms(), milepost_private.
 create table if not exists milepost_private.totals (
   tenant_id       uuid not null,
   kind            text not null,
+  place           bigint not null,
   checkpoints     bigint not null default 0,
   ingest_ms       double precision not null default 0,
   ingest_buckets  bigint[],
@@ -2929,6 +2912,7 @@ create table if not exists milepost_private.totals (
 );
 comment on table milepost_private.totals is
 'Per kind, all that was ever measured: items by outcome, bytes, ended jobs and how long they took. Requests are under the kind ''''.';
+comment on column milepost_private.totals.place is 'The number of its first measurement: kinds in the order in which they came up.';
 comment on column milepost_private.totals.ingest_ms is 'How long the database had all requests, in ms.';
 comment on column milepost_private.totals.ingest_buckets is 'Requests that took at most each of ingest_bounds_ms, and last of all their number.';
 comment on column milepost_private.totals.job_s is 'How long all ended jobs took on their active clocks, in seconds.';
@@ -2950,7 +2934,7 @@ set search_path = ''
 as $$
 begin
   return query
-  select m.tenant_id, coalesce(m.kind, ''), coalesce(sum(m.checkpoints), 0)::bigint, coalesce(sum(m.duration_ms), 0),
+  select m.tenant_id, coalesce(m.kind, ''), min(m.measurement_id), coalesce(sum(m.checkpoints), 0)::bigint, coalesce(sum(m.duration_ms), 0),
          milepost_private.buckets(array_agg(m.duration_ms) filter (where m.duration_ms is not null), milepost_private.ingest_bounds_ms()),
          coalesce(sum(m.items_completed), 0), coalesce(sum(m.items_failed), 0),
          coalesce(sum(m.items_skipped), 0), coalesce(sum(m.items_canceled), 0), coalesce(sum(m.bytes_processed), 0),
@@ -4069,7 +4053,8 @@ do $$ begin
       metadata           jsonb,
       kind               text,
       name               text,
-      unit               text
+      unit               text,
+      traceparent        text
     );
   end if;
 end $$;
@@ -4094,7 +4079,7 @@ begin
       job text, worker text, attempt int, seq bigint, at timestamptz, state text, reason text, message text,
       items_total bigint, worker_items_total bigint, items_completed bigint, items_failed bigint, items_skipped bigint,
       items_canceled bigint, bytes_processed bigint, batch jsonb, stage jsonb, items jsonb, cursor jsonb,
-      rate_limited_until timestamptz, processing_deadline_ms bigint, metadata jsonb, kind text, name text, unit text)
+      rate_limited_until timestamptz, processing_deadline_ms bigint, metadata jsonb, kind text, name text, unit text, traceparent text)
   ), jobs as (
     select d.job, f.job_id, f.attempt, f.kind
     from (select distinct s.job from said s) d
@@ -4119,7 +4104,7 @@ begin
       s.batch, case jsonb_typeof(s.stage) when 'object' then jsonb_build_array(s.stage) when 'array' then s.stage end,
       case when jsonb_typeof(s.items) = 'array' then s.items end,
       nullif(s.cursor, 'null'), s.e ? 'cursor', s.rate_limited_until, s.e ? 'rate_limited_until',
-      s.processing_deadline_ms, s.e ? 'processing_deadline_ms', nullif(s.metadata, 'null'), s.kind, s.name, s.unit
+      s.processing_deadline_ms, s.e ? 'processing_deadline_ms', nullif(s.metadata, 'null'), s.kind, s.name, s.unit, s.traceparent
     )::milepost_private.entry order by s.n)
   from numbered s
   left join jobs j on j.job = s.job
@@ -4874,13 +4859,15 @@ begin
 
   -- HISTORY, and from it what a late cursor had counted.
   insert into milepost.checkpoints (tenant_id, job_id, attempt, worker, seq, at, received_at, state, items_total, items_completed,
-    items_failed, items_skipped, items_canceled, bytes_processed, batch_items, batch_duration_ms, batch_bytes, stages, message, has_cursor, job_done, job_total, job_skipped)
+    items_failed, items_skipped, items_canceled, bytes_processed, batch_items, batch_duration_ms, batch_bytes, stages, message, has_cursor, job_done, job_total, job_skipped,
+    traceparent)
   select v_caller.tenant_id, e.job_id, e.attempt, e.worker, e.seq,
          coalesce(v_now - (max(e.at) over (partition by e.job_id, e.worker) - e.at), v_now), v_now, e.state, e.items_total,
          e.items_completed, e.items_failed, e.items_skipped, e.items_canceled, e.bytes_processed, (e.batch ->> 'items')::bigint,
          (e.batch ->> 'duration_ms')::double precision, (e.batch ->> 'bytes')::bigint, e.stages, e.message, e.names_cursor,
          least(t.settled::numeric, 9223372036854775807),
-         case when t.total is not null then least(t.total::numeric, 9223372036854775807) end, t.skipped  -- least() skips nulls
+         case when t.total is not null then least(t.total::numeric, 9223372036854775807) end, t.skipped,  -- least() skips nulls
+         e.traceparent
   from unnest(v_entries) e
   join (select j.job_id, j.items_skipped as skipped, c.* from milepost.jobs j cross join lateral milepost_private.tally_of(j) c
         where j.job_id = any (v_jobs)) t on t.job_id = e.job_id
@@ -4994,8 +4981,9 @@ begin
   end if;
 
   insert into milepost_private.measurements (tenant_id, checkpoints, duration_ms)
-  values (v_caller.tenant_id, coalesce(cardinality(v_entries), 0),
-          extract(epoch from clock_timestamp() - transaction_timestamp()) * 1000);
+  select v_caller.tenant_id, count(*), extract(epoch from clock_timestamp() - transaction_timestamp()) * 1000
+  from unnest(v_entries) e where not e.is_duplicate
+  having count(*) > 0;
   return milepost_private.checkpoints_answer(v_all, $1 -> 'indexes', v_now);
 end;
 $$;
@@ -5701,10 +5689,13 @@ begin
   join milepost_private.pulses p on p.job_id = j.job_id
   left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
   cross join lateral milepost_private.liveness_of(j, p, k, alert_conditions.at) v
-  left join lateral (
-    select (f.time_processing_ms + coalesce(f.eta_ms, 0)) / 1000.0 as needs_s
-    from milepost_private.figures(j, p, k, alert_conditions.at) f
-  ) n on j.processing_deadline_ms is not null
+  cross join lateral (
+    -- Not as a condition of a join: that would have all jobs' figures computed.
+    select case when j.processing_deadline_ms is not null then (
+      select (f.time_processing_ms + coalesce(f.eta_ms, 0)) / 1000.0
+      from milepost_private.figures(j, p, k, alert_conditions.at) f) end as needs_s
+    offset 0  -- so that it is computed once, and not wherever it is named
+  ) n
   join milepost_private.alert_rules_in_force r on r.tenant_id = j.tenant_id and r.is_on and (
     r.rule = 'job_stuck' and (v.liveness in ('stalled', 'lost') or p.stalled_at is not null and j.state not in ('pausing', 'paused'))
     or r.rule = 'job_late' and v.liveness = 'late' and v.reason <> 'past_deadline'
@@ -6970,7 +6961,7 @@ begin
         'batch', case when p.batch_items is not null or p.batch_duration_ms is not null or p.batch_bytes is not null then
           jsonb_build_object('items', p.batch_items, 'duration_ms', p.batch_duration_ms, 'bytes', p.batch_bytes) end,
         'stages', p.stages, 'message', p.message, 'has_cursor', p.has_cursor,
-        'job_done', p.job_done, 'job_total', p.job_total) order by p.place) filter (where p.place <= v_size), '[]'),
+        'job_done', p.job_done, 'job_total', p.job_total, 'traceparent', p.traceparent) order by p.place) filter (where p.place <= v_size), '[]'),
       'next', case when count(*) > v_size then milepost_private.page_cursor(
         jsonb_build_array(max(p.checkpoint_id) filter (where p.place = v_size))) end)
     from page p);
@@ -7607,32 +7598,61 @@ comment on function milepost.ping() is 'ok: the database was reached.';
 revoke execute on function milepost.ping() from public, anon, authenticated;
 grant execute on function milepost.ping() to service_role;
 
--- get_jobs_health: jobs that are active, and those that failed within a day.
+-- get_jobs_health: how jobs are, counted, and why not better.
 create or replace function milepost.get_jobs_health()
 returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+declare
+  v_health jsonb;
+begin
   with judged as (
-    select case when s.state = 'failed' or s.liveness in ('stalled', 'lost') then 'critical'
-                when s.liveness = 'late' or s.health in ('fair', 'poor') or s.rate_limited then 'warning'
-                else 'healthy' end as verdict
-    from milepost_private.job_summaries s
-    join milepost.jobs j on j.job_id = s.job_id
+    select j.key, case
+      when j.state = 'failed' then 'failed'
+      when v.liveness <> 'on_time' then v.liveness
+      when j.finished_at is null and j.rate_limited_until > now() then 'rate_limited'
+      when j.items_failed > 0.05 * (j.items_completed::numeric + j.items_failed + j.items_skipped + j.items_canceled)
+        then 'many_errors' end as reason
+    from milepost.jobs j
+    cross join lateral (
+      -- Only of active jobs: most of the others ended well, and need no judgement.
+      select case when j.finished_at is null then (
+        select l.liveness
+        from milepost_private.pulses p
+        left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+        cross join lateral milepost_private.liveness_of(j, p, k, now()) l
+        where p.job_id = j.job_id) end as liveness
+      offset 0  -- so that it is computed once, and not wherever it is named
+    ) v
     where j.tenant_id = any (array(select milepost_private.my_tenants()))
       and (j.finished_at is null or j.finished_at > now() - interval '1 day')
+  ), reasons as (
+    select j.reason, count(*) as jobs, j.reason in ('failed', 'stalled', 'lost') as is_critical,
+           (array_agg(j.key order by j.key))[1:5] as examples
+    from judged j group by j.reason
   )
   select jsonb_build_object(
-    'overall_status', case when count(*) filter (where verdict = 'critical') > 0 then 'Critical'
-                           when count(*) filter (where verdict = 'warning') > 0 then 'Warning' else 'Healthy' end,
-    'total_jobs', count(*), 'healthy_count', count(*) filter (where verdict = 'healthy'),
-    'warning_count', count(*) filter (where verdict = 'warning'), 'critical_count', count(*) filter (where verdict = 'critical'),
+    'overall_status', case when bool_or(r.is_critical) then 'Critical' when count(r.reason) > 0 then 'Warning' else 'Healthy' end,
+    'total_jobs', coalesce(sum(r.jobs), 0), 'healthy_count', coalesce(sum(r.jobs) filter (where r.reason is null), 0),
+    'warning_count', coalesce(sum(r.jobs) filter (where not r.is_critical), 0),
+    'critical_count', coalesce(sum(r.jobs) filter (where r.is_critical), 0),
+    'reasons', coalesce(jsonb_agg(jsonb_build_object(
+      'code', r.reason, 'status', case when r.is_critical then 'Critical' else 'Warning' end, 'count', r.jobs,
+      'message', format(case r.reason
+        when 'failed' then '%s failed within a day.' when 'stalled' then '%s made no progress for longer than is usual.'
+        when 'lost' then '%s not heard from any more.' when 'late' then '%s late.' when 'rate_limited' then '%s waiting for a rate limit.'
+        else '%s with many errors.' end, case when r.jobs = 1 then '1 job' else r.jobs || ' jobs' end),
+      'jobs', r.examples) order by r.is_critical desc, r.jobs desc) filter (where r.reason is not null), '[]'),
     'last_updated', milepost_private.iso(now()))
-  from judged;
+  into v_health
+  from reasons r;
+  return v_health;
+end;
 $$;
 comment on function milepost.get_jobs_health() is
-'Healthy, Warning or Critical with counts, over jobs that are active or ended within a day. Critical: failed, stalled or lost; warning: late, rate limited or many errors.';
+'Healthy, Warning or Critical with counts and reasons, over jobs that are active or ended within a day. Critical: failed, stalled or lost; warning: late, rate limited or many errors.';
 revoke execute on function milepost.get_jobs_health() from public, anon, authenticated;
 grant execute on function milepost.get_jobs_health() to authenticated, service_role;
 
@@ -7680,33 +7700,123 @@ grant execute on function milepost.get_loading_progress() to authenticated, serv
 -- get_system_metrics: figures of the system, as the caller may see them.
 create or replace function milepost.get_system_metrics()
 returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  with active as (
-    select s.*, greatest(j.state_changed_at, j.run_after) as runnable_at from milepost_private.job_summaries s
-    join milepost.jobs j on j.job_id = s.job_id
-    where j.tenant_id = any (array(select milepost_private.my_tenants())) and j.finished_at is null
-  )
+declare
+  v_tenants uuid[] := array(select milepost_private.my_tenants());
+  v_active  jsonb;
+begin
   select jsonb_build_object(
-    'active_jobs', count(*) filter (where a.state not in ('pending', 'retrying')),
-    'total_items_per_second', coalesce(sum(a.rate_per_s) filter (where a.state in ('running', 'completing')), 0),
-    'queue_depth', count(*) filter (where a.state in ('pending', 'retrying')),
-    'oldest_wait_s', extract(epoch from now() - min(a.runnable_at) filter (where a.state in ('pending', 'retrying') and a.runnable_at <= now())),
-    'late_count', count(*) filter (where a.liveness = 'late'),
-    'stuck_count', count(*) filter (where a.liveness in ('stalled', 'lost')),
-    'failed_last_hour', (select count(*) from milepost.jobs j
-      where j.tenant_id = any (array(select milepost_private.my_tenants())) and j.state = 'failed'
-        and j.created_at > now() - interval '30 days' and j.finished_at > now() - interval '1 hour'),
+    'active_jobs', count(*) filter (where j.state not in ('pending', 'retrying')),
+    'total_items_per_second', coalesce(sum(milepost_private.pace_rate(p.pace, milepost_private.active_clock(
+      p.active_s, p.active_at, p.running, now()))) filter (where j.state in ('running', 'completing')), 0),
+    'queue_depth', count(*) filter (where j.state in ('pending', 'retrying')),
+    'oldest_wait_s', extract(epoch from now() - min(greatest(j.state_changed_at, j.run_after)) filter (
+      where j.state in ('pending', 'retrying') and (j.run_after is null or j.run_after <= now()))),
+    'late_count', count(*) filter (where v.liveness = 'late'),
+    'stuck_count', count(*) filter (where v.liveness in ('stalled', 'lost')))
+  into v_active
+  from milepost.jobs j
+  left join milepost_private.pulses p on p.job_id = j.job_id
+  left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+  cross join lateral milepost_private.liveness_of(j, p, k, now()) v
+  where j.tenant_id = any (v_tenants) and j.finished_at is null;
+
+  return v_active || (
+    select jsonb_build_object(
+      'finished_last_hour', count(*), 'failed_last_hour', count(*) filter (where j.state = 'failed'),
+      'failure_rate_percent', 100.0 * count(*) filter (where j.state = 'failed')
+                              / nullif(count(*) filter (where j.state in ('completed', 'failed')), 0))
+    from milepost.jobs j
+    where j.tenant_id = any (v_tenants) and j.finished_at > now() - interval '1 hour'
+  ) || (
+    -- Of several tenants, the one with the slowest requests.
+    select jsonb_build_object('ingest_requests_5min', coalesce(sum(d.requests), 0), 'ingest_p50_ms', max(d.p50_ms), 'ingest_p99_ms', max(d.p99_ms))
+    from unnest(v_tenants) t cross join lateral milepost_private.ingest_latency(t, now(), 300) d
+  ) || (
+    select jsonb_build_object('messages_last_minute', coalesce(sum(m.messages), 0),
+                              'message_budget_used_percent', max(100.0 * m.messages / 60 / n.messages_per_s))
+    from milepost.tenants n
+    cross join lateral (
+      -- One message on job:, one on tenant:, and one on user: where the job has an owner.
+      select coalesce(sum(2 + (j.owner_id is not null)::int) filter (where e.ts > now() - interval '1 minute'), 0) as messages
+      from (
+        select x.ts, x.job_id from milepost.events x
+        where x.tenant_id = n.tenant_id and x.ts > now() - interval '1 day'
+        order by x.event_id desc limit 5000
+      ) e join milepost.jobs j on j.job_id = e.job_id
+    ) m
+    where n.tenant_id = any (v_tenants)
+  ) || jsonb_build_object(
+    'open_alerts', (select count(*) from milepost_private.alerts a
+                    where a.tenant_id = any (v_tenants) and a.opened_at is not null and a.resolved_at is null),
+    'database_bytes', pg_catalog.pg_database_size(current_database()),
     'database_connections', (select count(*) from pg_catalog.pg_stat_activity d where d.datname = current_database()),
     'last_sweep_at', (select milepost_private.iso(w.swept_at) from milepost_private.sweeps w),
-    'last_updated', milepost_private.iso(now()))
-  from active a;
+    'last_updated', milepost_private.iso(now()));
+end;
 $$;
-comment on function milepost.get_system_metrics() is 'Active jobs, items a second, queue, late and stuck jobs, connections, last sweep.';
+comment on function milepost.get_system_metrics() is
+'Active jobs, items a second, queue, late and stuck jobs, failures, ingest latency, messages, size and connections of the database, last sweep.';
 revoke execute on function milepost.get_system_metrics() from public, anon, authenticated;
 grant execute on function milepost.get_system_metrics() to authenticated, service_role;
+
+-- get_metrics: the same for Prometheus, with counters: totals and what is not in them yet. The first fifty kinds to come up have
+-- a name; all others are 'other', and stay so, since a counter must not move from one name to another.
+create or replace function milepost.get_metrics()
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_tenants uuid[] := array(select milepost_private.my_tenants());
+  v_answer  jsonb;
+begin
+  with counted as (
+    select t.* from milepost_private.totals t where t.tenant_id = any (v_tenants)
+    union all
+    select m.* from milepost_private.measured('infinity') m where m.tenant_id = any (v_tenants)
+  ), named as (
+    select c.kind from counted c where c.kind <> '' group by c.kind order by min(c.place), c.kind limit 50
+  ), by_name as (
+    select case when n.kind is null and c.kind <> '' then 'other' else c.kind end as name, c.*
+    from counted c left join named n on n.kind = c.kind
+  ), summed as (
+    select b.name, jsonb_build_object(
+             'kind', b.name, 'items', jsonb_build_object('completed', sum(b.items_completed), 'failed', sum(b.items_failed),
+               'skipped', sum(b.items_skipped), 'canceled', sum(b.items_canceled)),
+             'bytes', sum(b.bytes_processed), 'jobs', jsonb_build_object('completed', sum(b.jobs_completed),
+               'failed', sum(b.jobs_failed), 'canceled', sum(b.jobs_canceled)),
+             'job_s', sum(b.job_s),
+             'job_buckets', (select jsonb_agg(s.n order by s.place) from (
+               select u.place, sum(u.n) as n from by_name x cross join lateral unnest(x.job_buckets) with ordinality as u (n, place)
+               where x.name = b.name group by u.place) s)) as kind
+    from by_name b where b.name <> '' group by b.name
+  ), active as (
+    select coalesce(n.kind, 'other') as name, j.state, count(*) as jobs
+    from milepost.jobs j left join named n on n.kind = j.kind
+    where j.tenant_id = any (v_tenants) and j.finished_at is null
+    group by 1, 2
+  )
+  select jsonb_build_object(
+    'kinds', (select coalesce(jsonb_agg(s.kind order by s.name), '[]') from summed s),
+    'active', (select coalesce(jsonb_agg(to_jsonb(a) order by a.name, a.state), '[]') from active a),
+    'checkpoints', coalesce(sum(b.checkpoints), 0), 'ingest_ms', coalesce(sum(b.ingest_ms), 0),
+    'ingest_buckets', (select jsonb_agg(s.n order by s.place) from (
+      select u.place, sum(u.n) as n from by_name x cross join lateral unnest(x.ingest_buckets) with ordinality as u (n, place)
+      where x.name = '' group by u.place) s),
+    'ingest_bounds_ms', milepost_private.ingest_bounds_ms(), 'job_bounds_s', milepost_private.job_bounds_s())
+  into v_answer
+  from by_name b where b.name = '';
+  return v_answer || jsonb_build_object('system', milepost.get_system_metrics());
+end;
+$$;
+comment on function milepost.get_metrics() is 'What /metrics shows: counters by kind, active jobs by kind and state, histograms, and get_system_metrics.';
+revoke execute on function milepost.get_metrics() from public, anon, authenticated;
+grant execute on function milepost.get_metrics() to authenticated, service_role;
 
 -- ==== sql/schema/78_list_tenants.sql
 
@@ -7732,7 +7842,7 @@ grant execute on function milepost.list_tenants() to authenticated, service_role
 
 -- ==== sql/schema/79_alerts.sql
 
--- What people do with alerts: read them, change rules, add and remove channels, mute. Row level security decides who may.
+-- What people do with alerts: read them, change rules, add and remove channels, mute.
 
 create or replace function milepost_private.check_alert_rule(rule text)
 returns void
@@ -7813,6 +7923,27 @@ end;
 $$;
 comment on function milepost.list_alert_rules(uuid) is 'The caller''s tenants'' rules, as defaults and changes make them, and what is muted: {"rules", "mutes"}.';
 
+-- keep_alert_rule: a tenant's own figures of a rule.
+create or replace function milepost_private.keep_alert_rule(rule milepost_private.alert_rules)
+returns uuid
+language plpgsql
+volatile
+security definer                -- callers may write no table; tenant_to_manage decides
+set search_path = ''
+as $$
+begin
+  rule.tenant_id := milepost_private.tenant_to_manage(rule.tenant_id, array['admin']);
+  insert into milepost_private.alert_rules as r select (rule).*
+  on conflict on constraint alert_rules_pkey do update set
+    is_on = excluded.is_on, threshold = excluded.threshold, window_s = excluded.window_s, for_s = excluded.for_s;
+  return rule.tenant_id;
+end;
+$$;
+comment on function milepost_private.keep_alert_rule(milepost_private.alert_rules) is
+'Keeps a rule''s figures for an admin or operator key, and returns the tenant. Refuses with 403 and 422.';
+revoke execute on function milepost_private.keep_alert_rule(milepost_private.alert_rules) from public, anon, authenticated;
+grant execute on function milepost_private.keep_alert_rule(milepost_private.alert_rules) to authenticated, service_role;
+
 create or replace function milepost.set_alert_rule(
   rule text, is_on boolean default true, threshold double precision default null, window_s int default null, for_s int default null,
   tenant_id uuid default null
@@ -7823,7 +7954,7 @@ volatile
 set search_path = ''
 as $$
 declare
-  v_tenant uuid := milepost_private.tenant_to_manage(tenant_id, array['admin']);
+  v_tenant uuid;
 begin
   perform milepost_private.check_alert_rule(rule);
   -- GUARD: values that a constraint would refuse less clearly
@@ -7831,16 +7962,54 @@ begin
     perform milepost_private.refuse(422, 'out_of_range',
       'Expected a threshold of 0 or more, window_s from 60 to 2592000 (30 days), for_s from 0 to 86400 (a day).', 'Send values within the limits.');
   end if;
-  insert into milepost_private.alert_rules as r (tenant_id, rule, is_on, threshold, window_s, for_s)
-  values (v_tenant, set_alert_rule.rule, coalesce(set_alert_rule.is_on, true), set_alert_rule.threshold, set_alert_rule.window_s, set_alert_rule.for_s)
-  on conflict on constraint alert_rules_pkey do update set
-    is_on = excluded.is_on, threshold = excluded.threshold, window_s = excluded.window_s, for_s = excluded.for_s;
+  v_tenant := milepost_private.keep_alert_rule(row(tenant_id, rule, coalesce(is_on, true), threshold, window_s, for_s));
   return (select to_jsonb(r) from milepost_private.alert_rules_in_force r
           where r.tenant_id = v_tenant and r.rule = set_alert_rule.rule);
 end;
 $$;
 comment on function milepost.set_alert_rule(text, boolean, double precision, int, int, uuid) is
 'Turns a rule on or off, or changes its figures; what is left out is as by default. For admins and operator keys. Returns the rule.';
+
+-- keep_alert_channel, drop_alert_channel: a tenant's channels.
+create or replace function milepost_private.keep_alert_channel(channel milepost_private.alert_channels)
+returns uuid
+language plpgsql
+volatile
+security definer                -- callers may write no table; tenant_to_manage decides
+set search_path = ''
+as $$
+begin
+  channel.tenant_id := milepost_private.tenant_to_manage(channel.tenant_id, array['admin']);
+  if (select count(*) from milepost_private.alert_channels c where c.tenant_id = channel.tenant_id) >= 20 then
+    perform milepost_private.refuse(422, 'out_of_range', 'Expected at most 20 channels in a tenant; there are as many already.', 'Remove one first.');
+  end if;
+  -- What was announced before is not told to it.
+  channel.told := coalesce((select max(a.announcement) from milepost_private.alerts a where a.tenant_id = channel.tenant_id), 0);
+  insert into milepost_private.alert_channels select (channel).*;
+  return channel.tenant_id;
+end;
+$$;
+comment on function milepost_private.keep_alert_channel(milepost_private.alert_channels) is
+'Adds a channel for an admin or operator key, and returns the tenant. Refuses with 403 and 422.';
+revoke execute on function milepost_private.keep_alert_channel(milepost_private.alert_channels) from public, anon, authenticated;
+grant execute on function milepost_private.keep_alert_channel(milepost_private.alert_channels) to authenticated, service_role;
+
+create or replace function milepost_private.drop_alert_channel(channel_id uuid)
+returns boolean
+language plpgsql
+volatile
+security definer                -- callers may write no table; managed_tenants decides
+set search_path = ''
+as $$
+begin
+  delete from milepost_private.alert_channels c
+  where c.channel_id = drop_alert_channel.channel_id and c.tenant_id = any (array(select milepost_private.managed_tenants(array['admin'])));
+  return found;
+end;
+$$;
+comment on function milepost_private.drop_alert_channel(uuid) is 'Removes a channel that the caller manages; false if there is none.';
+revoke execute on function milepost_private.drop_alert_channel(uuid) from public, anon, authenticated;
+grant execute on function milepost_private.drop_alert_channel(uuid) to authenticated, service_role;
 
 create or replace function milepost.add_alert_channel(
   type text, name text, address text, quiet_from time default null, quiet_until time default null, time_zone text default null,
@@ -7852,7 +8021,7 @@ volatile
 set search_path = ''
 as $$
 declare
-  v_tenant uuid := milepost_private.tenant_to_manage(tenant_id, array['admin']);
+  v_tenant uuid;
   v_id     uuid := gen_random_uuid();
   v_zone   text := coalesce(time_zone, 'UTC');
   v_secret text;
@@ -7879,19 +8048,14 @@ begin
   exception when invalid_parameter_value then
     perform milepost_private.refuse(422, 'invalid_value', format('Expected the name of a time zone; %s is none.', v_zone), 'Send for example Europe/Berlin.');
   end;
-  if (select count(*) from milepost_private.alert_channels c where c.tenant_id = v_tenant) >= 20 then
-    perform milepost_private.refuse(422, 'out_of_range', 'Expected at most 20 channels in a tenant; there are as many already.', 'Remove one first.');
-  end if;
 
   if type = 'webhook' then
     -- As https://www.standardwebhooks.com has it; two random uuids have 244 bits.
     v_secret := 'whsec_' || encode(sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), 'base64');
   end if;
   v_shown := case when type = 'email' then address else substring(address from '^https?://[^/?#]+') end;
-  insert into milepost_private.alert_channels (channel_id, tenant_id, type, name, address, secret, shown, quiet_from, quiet_until, time_zone, told)
-  values (v_id, v_tenant, add_alert_channel.type, add_alert_channel.name, add_alert_channel.address, v_secret, v_shown,
-          add_alert_channel.quiet_from, add_alert_channel.quiet_until, v_zone,
-          coalesce((select max(a.announcement) from milepost_private.alerts a where a.tenant_id = v_tenant), 0));
+  v_tenant := milepost_private.keep_alert_channel(row(
+    v_id, tenant_id, type, name, address, v_secret, v_shown, quiet_from, quiet_until, v_zone, 0, now()));
   return jsonb_build_object('channel_id', v_id, 'tenant_id', v_tenant, 'type', type, 'name', name, 'address', v_shown,
     'quiet_from', quiet_from, 'quiet_until', quiet_until, 'time_zone', v_zone, 'secret', v_secret);
 end;
@@ -7933,9 +8097,7 @@ volatile
 set search_path = ''
 as $$
 begin
-  delete from milepost_private.alert_channels c
-  where c.channel_id = remove_alert_channel.channel_id and c.tenant_id = any (array(select milepost_private.managed_tenants(array['admin'])));
-  if not found then
+  if not milepost_private.drop_alert_channel(channel_id) then
     perform milepost_private.refuse(404, 'channel_not_found',
       format('Expected the id of a channel that you manage; %s is none.', remove_alert_channel.channel_id), 'List them with: milepost alerts channels');
   end if;
@@ -7943,6 +8105,31 @@ begin
 end;
 $$;
 comment on function milepost.remove_alert_channel(uuid) is 'Removes a channel, with what it has not been sent yet. For admins and operator keys.';
+
+-- keep_mute: begins, changes or ends a mute.
+create or replace function milepost_private.keep_mute(mute milepost_private.alert_mutes)
+returns void
+language plpgsql
+volatile
+security definer                -- callers may write no table; tenant_to_manage decides
+set search_path = ''
+as $$
+begin
+  mute.tenant_id := milepost_private.tenant_to_manage(mute.tenant_id, array['operator', 'admin']);
+  if mute.until > now() then
+    insert into milepost_private.alert_mutes as m select (mute).*
+    on conflict on constraint one_mute_for_each_scope do update set until = excluded.until, reason = excluded.reason, actor = excluded.actor;
+  else
+    delete from milepost_private.alert_mutes m
+    where m.tenant_id = mute.tenant_id and m.rule is not distinct from mute.rule and m.kind is not distinct from mute.kind
+      and m.job_id is not distinct from mute.job_id;
+  end if;
+end;
+$$;
+comment on function milepost_private.keep_mute(milepost_private.alert_mutes) is
+'Keeps a mute for an operator, or ends the one of its scope where its time is past. Refuses with 403 and 422.';
+revoke execute on function milepost_private.keep_mute(milepost_private.alert_mutes) from public, anon, authenticated;
+grant execute on function milepost_private.keep_mute(milepost_private.alert_mutes) to authenticated, service_role;
 
 create or replace function milepost.mute_alerts(
   until timestamptz, rule text default null, kind text default null, job_id text default null, reason text default null,
@@ -7968,15 +8155,7 @@ begin
         'Check the id, or list your jobs with GET /v1/jobs.');
     end if;
   end if;
-  if until is null or until <= now() then
-    delete from milepost_private.alert_mutes m
-    where m.tenant_id = v_tenant and m.rule is not distinct from mute_alerts.rule and m.kind is not distinct from mute_alerts.kind
-      and m.job_id is not distinct from v_job.job_id;
-  else
-    insert into milepost_private.alert_mutes as m (tenant_id, rule, kind, job_id, until, reason, actor)
-    values (v_tenant, mute_alerts.rule, mute_alerts.kind, v_job.job_id, mute_alerts.until, left(mute_alerts.reason, 2000), milepost_private.actor())
-    on conflict on constraint one_mute_for_each_scope do update set until = excluded.until, reason = excluded.reason, actor = excluded.actor;
-  end if;
+  perform milepost_private.keep_mute(row(gen_random_uuid(), v_tenant, rule, kind, v_job.job_id, until, left(reason, 2000), milepost_private.actor()));
   return jsonb_build_object('tenant_id', v_tenant, 'rule', rule, 'kind', kind, 'job_id', v_job.job_id, 'job', v_job.key,
                             'until', case when until > now() then milepost_private.iso(until) end);
 end;

@@ -25,6 +25,7 @@ create table if not exists milepost.checkpoints (
   job_done        bigint,
   job_total       bigint,
   job_skipped     bigint,
+  traceparent     text,
   constraint checkpoints_pkey primary key (job_id, checkpoint_id, received_at)
 ) partition by range (received_at);
 
@@ -53,6 +54,7 @@ comment on column milepost.checkpoints.has_cursor is 'Whether it carried a curso
 comment on column milepost.checkpoints.job_done is 'The whole job''s settled items once its request was recorded.';
 comment on column milepost.checkpoints.job_total is 'The whole job''s total then.';
 comment on column milepost.checkpoints.job_skipped is 'How many of job_done were skipped.';
+comment on column milepost.checkpoints.traceparent is 'The worker''s span that it belongs to, as W3C Trace Context writes it.';
 
 create table if not exists milepost.events (
   event_id       bigint generated always as identity,

@@ -41,14 +41,8 @@ alter table milepost_private.alert_rules enable row level security;
 drop policy if exists "members read their tenant's alert rules" on milepost_private.alert_rules;
 create policy "members read their tenant's alert rules" on milepost_private.alert_rules for select to authenticated
   using (tenant_id = any (array(select milepost_private.my_tenants())));
-drop policy if exists "admins add alert rules" on milepost_private.alert_rules;
-create policy "admins add alert rules" on milepost_private.alert_rules for insert to authenticated
-  with check (tenant_id = any (array(select milepost_private.managed_tenants(array['admin']))));
-drop policy if exists "admins change alert rules" on milepost_private.alert_rules;
-create policy "admins change alert rules" on milepost_private.alert_rules for update to authenticated
-  using (tenant_id = any (array(select milepost_private.managed_tenants(array['admin']))));
 revoke all on milepost_private.alert_rules from public, anon, authenticated;
-grant select, insert, update on milepost_private.alert_rules to authenticated;
+grant select on milepost_private.alert_rules to authenticated;
 grant select, insert, update, delete on milepost_private.alert_rules to service_role;
 
 -- alert_rules_in_force: each tenant's rules with what it changed of them.
@@ -81,14 +75,6 @@ alter table milepost_private.alert_mutes enable row level security;
 drop policy if exists "members read their tenant's mutes" on milepost_private.alert_mutes;
 create policy "members read their tenant's mutes" on milepost_private.alert_mutes for select to authenticated
   using (tenant_id = any (array(select milepost_private.my_tenants())));
-drop policy if exists "operators mute" on milepost_private.alert_mutes;
-create policy "operators mute" on milepost_private.alert_mutes for insert to authenticated
-  with check (tenant_id = any (array(select milepost_private.managed_tenants(array['operator', 'admin']))));
-drop policy if exists "operators change mutes" on milepost_private.alert_mutes;
-create policy "operators change mutes" on milepost_private.alert_mutes for update to authenticated
-  using (tenant_id = any (array(select milepost_private.managed_tenants(array['operator', 'admin']))));
-drop policy if exists "operators end mutes" on milepost_private.alert_mutes;
-create policy "operators end mutes" on milepost_private.alert_mutes for delete to authenticated
-  using (tenant_id = any (array(select milepost_private.managed_tenants(array['operator', 'admin']))));
 revoke all on milepost_private.alert_mutes from public, anon, authenticated;
-grant select, insert, update, delete on milepost_private.alert_mutes to authenticated, service_role;
+grant select on milepost_private.alert_mutes to authenticated;
+grant select, insert, update, delete on milepost_private.alert_mutes to service_role;

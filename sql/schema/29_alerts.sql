@@ -79,14 +79,8 @@ alter table milepost_private.alert_channels enable row level security;
 drop policy if exists "admins see channels" on milepost_private.alert_channels;
 create policy "admins see channels" on milepost_private.alert_channels for select to authenticated
   using (tenant_id = any (array(select milepost_private.managed_tenants(array['admin']))));
-drop policy if exists "admins add channels" on milepost_private.alert_channels;
-create policy "admins add channels" on milepost_private.alert_channels for insert to authenticated
-  with check (tenant_id = any (array(select milepost_private.managed_tenants(array['admin']))));
-drop policy if exists "admins remove channels" on milepost_private.alert_channels;
-create policy "admins remove channels" on milepost_private.alert_channels for delete to authenticated
-  using (tenant_id = any (array(select milepost_private.managed_tenants(array['admin']))));
 revoke all on milepost_private.alert_channels from public, anon, authenticated;
-grant select (channel_id, tenant_id, type, name, shown, quiet_from, quiet_until, time_zone, created_at), insert, delete
+grant select (channel_id, tenant_id, type, name, shown, quiet_from, quiet_until, time_zone, created_at)
   on milepost_private.alert_channels to authenticated;
 grant select, insert, update, delete on milepost_private.alert_channels to service_role;
 

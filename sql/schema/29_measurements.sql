@@ -94,6 +94,7 @@ grant execute on function milepost_private.ingest_bounds_ms(), milepost_private.
 create table if not exists milepost_private.totals (
   tenant_id       uuid not null,
   kind            text not null,
+  place           bigint not null,
   checkpoints     bigint not null default 0,
   ingest_ms       double precision not null default 0,
   ingest_buckets  bigint[],
@@ -112,6 +113,7 @@ create table if not exists milepost_private.totals (
 );
 comment on table milepost_private.totals is
 'Per kind, all that was ever measured: items by outcome, bytes, ended jobs and how long they took. Requests are under the kind ''''.';
+comment on column milepost_private.totals.place is 'The number of its first measurement: kinds in the order in which they came up.';
 comment on column milepost_private.totals.ingest_ms is 'How long the database had all requests, in ms.';
 comment on column milepost_private.totals.ingest_buckets is 'Requests that took at most each of ingest_bounds_ms, and last of all their number.';
 comment on column milepost_private.totals.job_s is 'How long all ended jobs took on their active clocks, in seconds.';
@@ -133,7 +135,7 @@ set search_path = ''
 as $$
 begin
   return query
-  select m.tenant_id, coalesce(m.kind, ''), coalesce(sum(m.checkpoints), 0)::bigint, coalesce(sum(m.duration_ms), 0),
+  select m.tenant_id, coalesce(m.kind, ''), min(m.measurement_id), coalesce(sum(m.checkpoints), 0)::bigint, coalesce(sum(m.duration_ms), 0),
          milepost_private.buckets(array_agg(m.duration_ms) filter (where m.duration_ms is not null), milepost_private.ingest_bounds_ms()),
          coalesce(sum(m.items_completed), 0), coalesce(sum(m.items_failed), 0),
          coalesce(sum(m.items_skipped), 0), coalesce(sum(m.items_canceled), 0), coalesce(sum(m.bytes_processed), 0),

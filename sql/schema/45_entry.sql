@@ -37,7 +37,8 @@ do $$ begin
       metadata           jsonb,
       kind               text,
       name               text,
-      unit               text
+      unit               text,
+      traceparent        text
     );
   end if;
 end $$;
@@ -62,7 +63,7 @@ begin
       job text, worker text, attempt int, seq bigint, at timestamptz, state text, reason text, message text,
       items_total bigint, worker_items_total bigint, items_completed bigint, items_failed bigint, items_skipped bigint,
       items_canceled bigint, bytes_processed bigint, batch jsonb, stage jsonb, items jsonb, cursor jsonb,
-      rate_limited_until timestamptz, processing_deadline_ms bigint, metadata jsonb, kind text, name text, unit text)
+      rate_limited_until timestamptz, processing_deadline_ms bigint, metadata jsonb, kind text, name text, unit text, traceparent text)
   ), jobs as (
     select d.job, f.job_id, f.attempt, f.kind
     from (select distinct s.job from said s) d
@@ -87,7 +88,7 @@ begin
       s.batch, case jsonb_typeof(s.stage) when 'object' then jsonb_build_array(s.stage) when 'array' then s.stage end,
       case when jsonb_typeof(s.items) = 'array' then s.items end,
       nullif(s.cursor, 'null'), s.e ? 'cursor', s.rate_limited_until, s.e ? 'rate_limited_until',
-      s.processing_deadline_ms, s.e ? 'processing_deadline_ms', nullif(s.metadata, 'null'), s.kind, s.name, s.unit
+      s.processing_deadline_ms, s.e ? 'processing_deadline_ms', nullif(s.metadata, 'null'), s.kind, s.name, s.unit, s.traceparent
     )::milepost_private.entry order by s.n)
   from numbered s
   left join jobs j on j.job = s.job

@@ -259,13 +259,15 @@ begin
 
   -- HISTORY, and from it what a late cursor had counted.
   insert into milepost.checkpoints (tenant_id, job_id, attempt, worker, seq, at, received_at, state, items_total, items_completed,
-    items_failed, items_skipped, items_canceled, bytes_processed, batch_items, batch_duration_ms, batch_bytes, stages, message, has_cursor, job_done, job_total, job_skipped)
+    items_failed, items_skipped, items_canceled, bytes_processed, batch_items, batch_duration_ms, batch_bytes, stages, message, has_cursor, job_done, job_total, job_skipped,
+    traceparent)
   select v_caller.tenant_id, e.job_id, e.attempt, e.worker, e.seq,
          coalesce(v_now - (max(e.at) over (partition by e.job_id, e.worker) - e.at), v_now), v_now, e.state, e.items_total,
          e.items_completed, e.items_failed, e.items_skipped, e.items_canceled, e.bytes_processed, (e.batch ->> 'items')::bigint,
          (e.batch ->> 'duration_ms')::double precision, (e.batch ->> 'bytes')::bigint, e.stages, e.message, e.names_cursor,
          least(t.settled::numeric, 9223372036854775807),
-         case when t.total is not null then least(t.total::numeric, 9223372036854775807) end, t.skipped  -- least() skips nulls
+         case when t.total is not null then least(t.total::numeric, 9223372036854775807) end, t.skipped,  -- least() skips nulls
+         e.traceparent
   from unnest(v_entries) e
   join (select j.job_id, j.items_skipped as skipped, c.* from milepost.jobs j cross join lateral milepost_private.tally_of(j) c
         where j.job_id = any (v_jobs)) t on t.job_id = e.job_id
@@ -379,8 +381,9 @@ begin
   end if;
 
   insert into milepost_private.measurements (tenant_id, checkpoints, duration_ms)
-  values (v_caller.tenant_id, coalesce(cardinality(v_entries), 0),
-          extract(epoch from clock_timestamp() - transaction_timestamp()) * 1000);
+  select v_caller.tenant_id, count(*), extract(epoch from clock_timestamp() - transaction_timestamp()) * 1000
+  from unnest(v_entries) e where not e.is_duplicate
+  having count(*) > 0;
   return milepost_private.checkpoints_answer(v_all, $1 -> 'indexes', v_now);
 end;
 $$;

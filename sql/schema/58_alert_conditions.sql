@@ -35,10 +35,13 @@ begin
   join milepost_private.pulses p on p.job_id = j.job_id
   left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
   cross join lateral milepost_private.liveness_of(j, p, k, alert_conditions.at) v
-  left join lateral (
-    select (f.time_processing_ms + coalesce(f.eta_ms, 0)) / 1000.0 as needs_s
-    from milepost_private.figures(j, p, k, alert_conditions.at) f
-  ) n on j.processing_deadline_ms is not null
+  cross join lateral (
+    -- Not as a condition of a join: that would have all jobs' figures computed.
+    select case when j.processing_deadline_ms is not null then (
+      select (f.time_processing_ms + coalesce(f.eta_ms, 0)) / 1000.0
+      from milepost_private.figures(j, p, k, alert_conditions.at) f) end as needs_s
+    offset 0  -- so that it is computed once, and not wherever it is named
+  ) n
   join milepost_private.alert_rules_in_force r on r.tenant_id = j.tenant_id and r.is_on and (
     r.rule = 'job_stuck' and (v.liveness in ('stalled', 'lost') or p.stalled_at is not null and j.state not in ('pausing', 'paused'))
     or r.rule = 'job_late' and v.liveness = 'late' and v.reason <> 'past_deadline'

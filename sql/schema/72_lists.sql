@@ -69,7 +69,7 @@ begin
         'batch', case when p.batch_items is not null or p.batch_duration_ms is not null or p.batch_bytes is not null then
           jsonb_build_object('items', p.batch_items, 'duration_ms', p.batch_duration_ms, 'bytes', p.batch_bytes) end,
         'stages', p.stages, 'message', p.message, 'has_cursor', p.has_cursor,
-        'job_done', p.job_done, 'job_total', p.job_total) order by p.place) filter (where p.place <= v_size), '[]'),
+        'job_done', p.job_done, 'job_total', p.job_total, 'traceparent', p.traceparent) order by p.place) filter (where p.place <= v_size), '[]'),
       'next', case when count(*) > v_size then milepost_private.page_cursor(
         jsonb_build_array(max(p.checkpoint_id) filter (where p.place = v_size))) end)
     from page p);

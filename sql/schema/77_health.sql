@@ -11,32 +11,61 @@ comment on function milepost.ping() is 'ok: the database was reached.';
 revoke execute on function milepost.ping() from public, anon, authenticated;
 grant execute on function milepost.ping() to service_role;
 
--- get_jobs_health: jobs that are active, and those that failed within a day.
+-- get_jobs_health: how jobs are, counted, and why not better.
 create or replace function milepost.get_jobs_health()
 returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+declare
+  v_health jsonb;
+begin
   with judged as (
-    select case when s.state = 'failed' or s.liveness in ('stalled', 'lost') then 'critical'
-                when s.liveness = 'late' or s.health in ('fair', 'poor') or s.rate_limited then 'warning'
-                else 'healthy' end as verdict
-    from milepost_private.job_summaries s
-    join milepost.jobs j on j.job_id = s.job_id
+    select j.key, case
+      when j.state = 'failed' then 'failed'
+      when v.liveness <> 'on_time' then v.liveness
+      when j.finished_at is null and j.rate_limited_until > now() then 'rate_limited'
+      when j.items_failed > 0.05 * (j.items_completed::numeric + j.items_failed + j.items_skipped + j.items_canceled)
+        then 'many_errors' end as reason
+    from milepost.jobs j
+    cross join lateral (
+      -- Only of active jobs: most of the others ended well, and need no judgement.
+      select case when j.finished_at is null then (
+        select l.liveness
+        from milepost_private.pulses p
+        left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+        cross join lateral milepost_private.liveness_of(j, p, k, now()) l
+        where p.job_id = j.job_id) end as liveness
+      offset 0  -- so that it is computed once, and not wherever it is named
+    ) v
     where j.tenant_id = any (array(select milepost_private.my_tenants()))
       and (j.finished_at is null or j.finished_at > now() - interval '1 day')
+  ), reasons as (
+    select j.reason, count(*) as jobs, j.reason in ('failed', 'stalled', 'lost') as is_critical,
+           (array_agg(j.key order by j.key))[1:5] as examples
+    from judged j group by j.reason
   )
   select jsonb_build_object(
-    'overall_status', case when count(*) filter (where verdict = 'critical') > 0 then 'Critical'
-                           when count(*) filter (where verdict = 'warning') > 0 then 'Warning' else 'Healthy' end,
-    'total_jobs', count(*), 'healthy_count', count(*) filter (where verdict = 'healthy'),
-    'warning_count', count(*) filter (where verdict = 'warning'), 'critical_count', count(*) filter (where verdict = 'critical'),
+    'overall_status', case when bool_or(r.is_critical) then 'Critical' when count(r.reason) > 0 then 'Warning' else 'Healthy' end,
+    'total_jobs', coalesce(sum(r.jobs), 0), 'healthy_count', coalesce(sum(r.jobs) filter (where r.reason is null), 0),
+    'warning_count', coalesce(sum(r.jobs) filter (where not r.is_critical), 0),
+    'critical_count', coalesce(sum(r.jobs) filter (where r.is_critical), 0),
+    'reasons', coalesce(jsonb_agg(jsonb_build_object(
+      'code', r.reason, 'status', case when r.is_critical then 'Critical' else 'Warning' end, 'count', r.jobs,
+      'message', format(case r.reason
+        when 'failed' then '%s failed within a day.' when 'stalled' then '%s made no progress for longer than is usual.'
+        when 'lost' then '%s not heard from any more.' when 'late' then '%s late.' when 'rate_limited' then '%s waiting for a rate limit.'
+        else '%s with many errors.' end, case when r.jobs = 1 then '1 job' else r.jobs || ' jobs' end),
+      'jobs', r.examples) order by r.is_critical desc, r.jobs desc) filter (where r.reason is not null), '[]'),
     'last_updated', milepost_private.iso(now()))
-  from judged;
+  into v_health
+  from reasons r;
+  return v_health;
+end;
 $$;
 comment on function milepost.get_jobs_health() is
-'Healthy, Warning or Critical with counts, over jobs that are active or ended within a day. Critical: failed, stalled or lost; warning: late, rate limited or many errors.';
+'Healthy, Warning or Critical with counts and reasons, over jobs that are active or ended within a day. Critical: failed, stalled or lost; warning: late, rate limited or many errors.';
 revoke execute on function milepost.get_jobs_health() from public, anon, authenticated;
 grant execute on function milepost.get_jobs_health() to authenticated, service_role;
 
@@ -84,30 +113,120 @@ grant execute on function milepost.get_loading_progress() to authenticated, serv
 -- get_system_metrics: figures of the system, as the caller may see them.
 create or replace function milepost.get_system_metrics()
 returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  with active as (
-    select s.*, greatest(j.state_changed_at, j.run_after) as runnable_at from milepost_private.job_summaries s
-    join milepost.jobs j on j.job_id = s.job_id
-    where j.tenant_id = any (array(select milepost_private.my_tenants())) and j.finished_at is null
-  )
+declare
+  v_tenants uuid[] := array(select milepost_private.my_tenants());
+  v_active  jsonb;
+begin
   select jsonb_build_object(
-    'active_jobs', count(*) filter (where a.state not in ('pending', 'retrying')),
-    'total_items_per_second', coalesce(sum(a.rate_per_s) filter (where a.state in ('running', 'completing')), 0),
-    'queue_depth', count(*) filter (where a.state in ('pending', 'retrying')),
-    'oldest_wait_s', extract(epoch from now() - min(a.runnable_at) filter (where a.state in ('pending', 'retrying') and a.runnable_at <= now())),
-    'late_count', count(*) filter (where a.liveness = 'late'),
-    'stuck_count', count(*) filter (where a.liveness in ('stalled', 'lost')),
-    'failed_last_hour', (select count(*) from milepost.jobs j
-      where j.tenant_id = any (array(select milepost_private.my_tenants())) and j.state = 'failed'
-        and j.created_at > now() - interval '30 days' and j.finished_at > now() - interval '1 hour'),
+    'active_jobs', count(*) filter (where j.state not in ('pending', 'retrying')),
+    'total_items_per_second', coalesce(sum(milepost_private.pace_rate(p.pace, milepost_private.active_clock(
+      p.active_s, p.active_at, p.running, now()))) filter (where j.state in ('running', 'completing')), 0),
+    'queue_depth', count(*) filter (where j.state in ('pending', 'retrying')),
+    'oldest_wait_s', extract(epoch from now() - min(greatest(j.state_changed_at, j.run_after)) filter (
+      where j.state in ('pending', 'retrying') and (j.run_after is null or j.run_after <= now()))),
+    'late_count', count(*) filter (where v.liveness = 'late'),
+    'stuck_count', count(*) filter (where v.liveness in ('stalled', 'lost')))
+  into v_active
+  from milepost.jobs j
+  left join milepost_private.pulses p on p.job_id = j.job_id
+  left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+  cross join lateral milepost_private.liveness_of(j, p, k, now()) v
+  where j.tenant_id = any (v_tenants) and j.finished_at is null;
+
+  return v_active || (
+    select jsonb_build_object(
+      'finished_last_hour', count(*), 'failed_last_hour', count(*) filter (where j.state = 'failed'),
+      'failure_rate_percent', 100.0 * count(*) filter (where j.state = 'failed')
+                              / nullif(count(*) filter (where j.state in ('completed', 'failed')), 0))
+    from milepost.jobs j
+    where j.tenant_id = any (v_tenants) and j.finished_at > now() - interval '1 hour'
+  ) || (
+    -- Of several tenants, the one with the slowest requests.
+    select jsonb_build_object('ingest_requests_5min', coalesce(sum(d.requests), 0), 'ingest_p50_ms', max(d.p50_ms), 'ingest_p99_ms', max(d.p99_ms))
+    from unnest(v_tenants) t cross join lateral milepost_private.ingest_latency(t, now(), 300) d
+  ) || (
+    select jsonb_build_object('messages_last_minute', coalesce(sum(m.messages), 0),
+                              'message_budget_used_percent', max(100.0 * m.messages / 60 / n.messages_per_s))
+    from milepost.tenants n
+    cross join lateral (
+      -- One message on job:, one on tenant:, and one on user: where the job has an owner.
+      select coalesce(sum(2 + (j.owner_id is not null)::int) filter (where e.ts > now() - interval '1 minute'), 0) as messages
+      from (
+        select x.ts, x.job_id from milepost.events x
+        where x.tenant_id = n.tenant_id and x.ts > now() - interval '1 day'
+        order by x.event_id desc limit 5000
+      ) e join milepost.jobs j on j.job_id = e.job_id
+    ) m
+    where n.tenant_id = any (v_tenants)
+  ) || jsonb_build_object(
+    'open_alerts', (select count(*) from milepost_private.alerts a
+                    where a.tenant_id = any (v_tenants) and a.opened_at is not null and a.resolved_at is null),
+    'database_bytes', pg_catalog.pg_database_size(current_database()),
     'database_connections', (select count(*) from pg_catalog.pg_stat_activity d where d.datname = current_database()),
     'last_sweep_at', (select milepost_private.iso(w.swept_at) from milepost_private.sweeps w),
-    'last_updated', milepost_private.iso(now()))
-  from active a;
+    'last_updated', milepost_private.iso(now()));
+end;
 $$;
-comment on function milepost.get_system_metrics() is 'Active jobs, items a second, queue, late and stuck jobs, connections, last sweep.';
+comment on function milepost.get_system_metrics() is
+'Active jobs, items a second, queue, late and stuck jobs, failures, ingest latency, messages, size and connections of the database, last sweep.';
 revoke execute on function milepost.get_system_metrics() from public, anon, authenticated;
 grant execute on function milepost.get_system_metrics() to authenticated, service_role;
+
+-- get_metrics: the same for Prometheus, with counters: totals and what is not in them yet. The first fifty kinds to come up have
+-- a name; all others are 'other', and stay so, since a counter must not move from one name to another.
+create or replace function milepost.get_metrics()
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_tenants uuid[] := array(select milepost_private.my_tenants());
+  v_answer  jsonb;
+begin
+  with counted as (
+    select t.* from milepost_private.totals t where t.tenant_id = any (v_tenants)
+    union all
+    select m.* from milepost_private.measured('infinity') m where m.tenant_id = any (v_tenants)
+  ), named as (
+    select c.kind from counted c where c.kind <> '' group by c.kind order by min(c.place), c.kind limit 50
+  ), by_name as (
+    select case when n.kind is null and c.kind <> '' then 'other' else c.kind end as name, c.*
+    from counted c left join named n on n.kind = c.kind
+  ), summed as (
+    select b.name, jsonb_build_object(
+             'kind', b.name, 'items', jsonb_build_object('completed', sum(b.items_completed), 'failed', sum(b.items_failed),
+               'skipped', sum(b.items_skipped), 'canceled', sum(b.items_canceled)),
+             'bytes', sum(b.bytes_processed), 'jobs', jsonb_build_object('completed', sum(b.jobs_completed),
+               'failed', sum(b.jobs_failed), 'canceled', sum(b.jobs_canceled)),
+             'job_s', sum(b.job_s),
+             'job_buckets', (select jsonb_agg(s.n order by s.place) from (
+               select u.place, sum(u.n) as n from by_name x cross join lateral unnest(x.job_buckets) with ordinality as u (n, place)
+               where x.name = b.name group by u.place) s)) as kind
+    from by_name b where b.name <> '' group by b.name
+  ), active as (
+    select coalesce(n.kind, 'other') as name, j.state, count(*) as jobs
+    from milepost.jobs j left join named n on n.kind = j.kind
+    where j.tenant_id = any (v_tenants) and j.finished_at is null
+    group by 1, 2
+  )
+  select jsonb_build_object(
+    'kinds', (select coalesce(jsonb_agg(s.kind order by s.name), '[]') from summed s),
+    'active', (select coalesce(jsonb_agg(to_jsonb(a) order by a.name, a.state), '[]') from active a),
+    'checkpoints', coalesce(sum(b.checkpoints), 0), 'ingest_ms', coalesce(sum(b.ingest_ms), 0),
+    'ingest_buckets', (select jsonb_agg(s.n order by s.place) from (
+      select u.place, sum(u.n) as n from by_name x cross join lateral unnest(x.ingest_buckets) with ordinality as u (n, place)
+      where x.name = '' group by u.place) s),
+    'ingest_bounds_ms', milepost_private.ingest_bounds_ms(), 'job_bounds_s', milepost_private.job_bounds_s())
+  into v_answer
+  from by_name b where b.name = '';
+  return v_answer || jsonb_build_object('system', milepost.get_system_metrics());
+end;
+$$;
+comment on function milepost.get_metrics() is 'What /metrics shows: counters by kind, active jobs by kind and state, histograms, and get_system_metrics.';
+revoke execute on function milepost.get_metrics() from public, anon, authenticated;
+grant execute on function milepost.get_metrics() to authenticated, service_role;

@@ -1,4 +1,4 @@
--- What people do with alerts: read them, change rules, add and remove channels, mute. Row level security decides who may.
+-- What people do with alerts: read them, change rules, add and remove channels, mute.
 
 create or replace function milepost_private.check_alert_rule(rule text)
 returns void
@@ -79,6 +79,27 @@ end;
 $$;
 comment on function milepost.list_alert_rules(uuid) is 'The caller''s tenants'' rules, as defaults and changes make them, and what is muted: {"rules", "mutes"}.';
 
+-- keep_alert_rule: a tenant's own figures of a rule.
+create or replace function milepost_private.keep_alert_rule(rule milepost_private.alert_rules)
+returns uuid
+language plpgsql
+volatile
+security definer                -- callers may write no table; tenant_to_manage decides
+set search_path = ''
+as $$
+begin
+  rule.tenant_id := milepost_private.tenant_to_manage(rule.tenant_id, array['admin']);
+  insert into milepost_private.alert_rules as r select (rule).*
+  on conflict on constraint alert_rules_pkey do update set
+    is_on = excluded.is_on, threshold = excluded.threshold, window_s = excluded.window_s, for_s = excluded.for_s;
+  return rule.tenant_id;
+end;
+$$;
+comment on function milepost_private.keep_alert_rule(milepost_private.alert_rules) is
+'Keeps a rule''s figures for an admin or operator key, and returns the tenant. Refuses with 403 and 422.';
+revoke execute on function milepost_private.keep_alert_rule(milepost_private.alert_rules) from public, anon, authenticated;
+grant execute on function milepost_private.keep_alert_rule(milepost_private.alert_rules) to authenticated, service_role;
+
 create or replace function milepost.set_alert_rule(
   rule text, is_on boolean default true, threshold double precision default null, window_s int default null, for_s int default null,
   tenant_id uuid default null
@@ -89,7 +110,7 @@ volatile
 set search_path = ''
 as $$
 declare
-  v_tenant uuid := milepost_private.tenant_to_manage(tenant_id, array['admin']);
+  v_tenant uuid;
 begin
   perform milepost_private.check_alert_rule(rule);
   -- GUARD: values that a constraint would refuse less clearly
@@ -97,16 +118,54 @@ begin
     perform milepost_private.refuse(422, 'out_of_range',
       'Expected a threshold of 0 or more, window_s from 60 to 2592000 (30 days), for_s from 0 to 86400 (a day).', 'Send values within the limits.');
   end if;
-  insert into milepost_private.alert_rules as r (tenant_id, rule, is_on, threshold, window_s, for_s)
-  values (v_tenant, set_alert_rule.rule, coalesce(set_alert_rule.is_on, true), set_alert_rule.threshold, set_alert_rule.window_s, set_alert_rule.for_s)
-  on conflict on constraint alert_rules_pkey do update set
-    is_on = excluded.is_on, threshold = excluded.threshold, window_s = excluded.window_s, for_s = excluded.for_s;
+  v_tenant := milepost_private.keep_alert_rule(row(tenant_id, rule, coalesce(is_on, true), threshold, window_s, for_s));
   return (select to_jsonb(r) from milepost_private.alert_rules_in_force r
           where r.tenant_id = v_tenant and r.rule = set_alert_rule.rule);
 end;
 $$;
 comment on function milepost.set_alert_rule(text, boolean, double precision, int, int, uuid) is
 'Turns a rule on or off, or changes its figures; what is left out is as by default. For admins and operator keys. Returns the rule.';
+
+-- keep_alert_channel, drop_alert_channel: a tenant's channels.
+create or replace function milepost_private.keep_alert_channel(channel milepost_private.alert_channels)
+returns uuid
+language plpgsql
+volatile
+security definer                -- callers may write no table; tenant_to_manage decides
+set search_path = ''
+as $$
+begin
+  channel.tenant_id := milepost_private.tenant_to_manage(channel.tenant_id, array['admin']);
+  if (select count(*) from milepost_private.alert_channels c where c.tenant_id = channel.tenant_id) >= 20 then
+    perform milepost_private.refuse(422, 'out_of_range', 'Expected at most 20 channels in a tenant; there are as many already.', 'Remove one first.');
+  end if;
+  -- What was announced before is not told to it.
+  channel.told := coalesce((select max(a.announcement) from milepost_private.alerts a where a.tenant_id = channel.tenant_id), 0);
+  insert into milepost_private.alert_channels select (channel).*;
+  return channel.tenant_id;
+end;
+$$;
+comment on function milepost_private.keep_alert_channel(milepost_private.alert_channels) is
+'Adds a channel for an admin or operator key, and returns the tenant. Refuses with 403 and 422.';
+revoke execute on function milepost_private.keep_alert_channel(milepost_private.alert_channels) from public, anon, authenticated;
+grant execute on function milepost_private.keep_alert_channel(milepost_private.alert_channels) to authenticated, service_role;
+
+create or replace function milepost_private.drop_alert_channel(channel_id uuid)
+returns boolean
+language plpgsql
+volatile
+security definer                -- callers may write no table; managed_tenants decides
+set search_path = ''
+as $$
+begin
+  delete from milepost_private.alert_channels c
+  where c.channel_id = drop_alert_channel.channel_id and c.tenant_id = any (array(select milepost_private.managed_tenants(array['admin'])));
+  return found;
+end;
+$$;
+comment on function milepost_private.drop_alert_channel(uuid) is 'Removes a channel that the caller manages; false if there is none.';
+revoke execute on function milepost_private.drop_alert_channel(uuid) from public, anon, authenticated;
+grant execute on function milepost_private.drop_alert_channel(uuid) to authenticated, service_role;
 
 create or replace function milepost.add_alert_channel(
   type text, name text, address text, quiet_from time default null, quiet_until time default null, time_zone text default null,
@@ -118,7 +177,7 @@ volatile
 set search_path = ''
 as $$
 declare
-  v_tenant uuid := milepost_private.tenant_to_manage(tenant_id, array['admin']);
+  v_tenant uuid;
   v_id     uuid := gen_random_uuid();
   v_zone   text := coalesce(time_zone, 'UTC');
   v_secret text;
@@ -145,19 +204,14 @@ begin
   exception when invalid_parameter_value then
     perform milepost_private.refuse(422, 'invalid_value', format('Expected the name of a time zone; %s is none.', v_zone), 'Send for example Europe/Berlin.');
   end;
-  if (select count(*) from milepost_private.alert_channels c where c.tenant_id = v_tenant) >= 20 then
-    perform milepost_private.refuse(422, 'out_of_range', 'Expected at most 20 channels in a tenant; there are as many already.', 'Remove one first.');
-  end if;
 
   if type = 'webhook' then
     -- As https://www.standardwebhooks.com has it; two random uuids have 244 bits.
     v_secret := 'whsec_' || encode(sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), 'base64');
   end if;
   v_shown := case when type = 'email' then address else substring(address from '^https?://[^/?#]+') end;
-  insert into milepost_private.alert_channels (channel_id, tenant_id, type, name, address, secret, shown, quiet_from, quiet_until, time_zone, told)
-  values (v_id, v_tenant, add_alert_channel.type, add_alert_channel.name, add_alert_channel.address, v_secret, v_shown,
-          add_alert_channel.quiet_from, add_alert_channel.quiet_until, v_zone,
-          coalesce((select max(a.announcement) from milepost_private.alerts a where a.tenant_id = v_tenant), 0));
+  v_tenant := milepost_private.keep_alert_channel(row(
+    v_id, tenant_id, type, name, address, v_secret, v_shown, quiet_from, quiet_until, v_zone, 0, now()));
   return jsonb_build_object('channel_id', v_id, 'tenant_id', v_tenant, 'type', type, 'name', name, 'address', v_shown,
     'quiet_from', quiet_from, 'quiet_until', quiet_until, 'time_zone', v_zone, 'secret', v_secret);
 end;
@@ -199,9 +253,7 @@ volatile
 set search_path = ''
 as $$
 begin
-  delete from milepost_private.alert_channels c
-  where c.channel_id = remove_alert_channel.channel_id and c.tenant_id = any (array(select milepost_private.managed_tenants(array['admin'])));
-  if not found then
+  if not milepost_private.drop_alert_channel(channel_id) then
     perform milepost_private.refuse(404, 'channel_not_found',
       format('Expected the id of a channel that you manage; %s is none.', remove_alert_channel.channel_id), 'List them with: milepost alerts channels');
   end if;
@@ -209,6 +261,31 @@ begin
 end;
 $$;
 comment on function milepost.remove_alert_channel(uuid) is 'Removes a channel, with what it has not been sent yet. For admins and operator keys.';
+
+-- keep_mute: begins, changes or ends a mute.
+create or replace function milepost_private.keep_mute(mute milepost_private.alert_mutes)
+returns void
+language plpgsql
+volatile
+security definer                -- callers may write no table; tenant_to_manage decides
+set search_path = ''
+as $$
+begin
+  mute.tenant_id := milepost_private.tenant_to_manage(mute.tenant_id, array['operator', 'admin']);
+  if mute.until > now() then
+    insert into milepost_private.alert_mutes as m select (mute).*
+    on conflict on constraint one_mute_for_each_scope do update set until = excluded.until, reason = excluded.reason, actor = excluded.actor;
+  else
+    delete from milepost_private.alert_mutes m
+    where m.tenant_id = mute.tenant_id and m.rule is not distinct from mute.rule and m.kind is not distinct from mute.kind
+      and m.job_id is not distinct from mute.job_id;
+  end if;
+end;
+$$;
+comment on function milepost_private.keep_mute(milepost_private.alert_mutes) is
+'Keeps a mute for an operator, or ends the one of its scope where its time is past. Refuses with 403 and 422.';
+revoke execute on function milepost_private.keep_mute(milepost_private.alert_mutes) from public, anon, authenticated;
+grant execute on function milepost_private.keep_mute(milepost_private.alert_mutes) to authenticated, service_role;
 
 create or replace function milepost.mute_alerts(
   until timestamptz, rule text default null, kind text default null, job_id text default null, reason text default null,
@@ -234,15 +311,7 @@ begin
         'Check the id, or list your jobs with GET /v1/jobs.');
     end if;
   end if;
-  if until is null or until <= now() then
-    delete from milepost_private.alert_mutes m
-    where m.tenant_id = v_tenant and m.rule is not distinct from mute_alerts.rule and m.kind is not distinct from mute_alerts.kind
-      and m.job_id is not distinct from v_job.job_id;
-  else
-    insert into milepost_private.alert_mutes as m (tenant_id, rule, kind, job_id, until, reason, actor)
-    values (v_tenant, mute_alerts.rule, mute_alerts.kind, v_job.job_id, mute_alerts.until, left(mute_alerts.reason, 2000), milepost_private.actor())
-    on conflict on constraint one_mute_for_each_scope do update set until = excluded.until, reason = excluded.reason, actor = excluded.actor;
-  end if;
+  perform milepost_private.keep_mute(row(gen_random_uuid(), v_tenant, rule, kind, v_job.job_id, until, left(reason, 2000), milepost_private.actor()));
   return jsonb_build_object('tenant_id', v_tenant, 'rule', rule, 'kind', kind, 'job_id', v_job.job_id, 'job', v_job.key,
                             'until', case when until > now() then milepost_private.iso(until) end);
 end;

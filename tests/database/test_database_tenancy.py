@@ -14,8 +14,9 @@ from scratch_database import Database, Key, Refused
 
 CONTROLS = ("pause_job", "resume_job", "cancel_job", "retry_job", "set_job_priority", "share_job")
 ADMINISTRATION = ("create_key", "list_keys", "revoke_key", "add_member", "remove_member", "set_retention")
-# Not for everybody who may read the job: tests/share has who may.
-MANAGED = (*CONTROLS, "list_shares", "revoke_share")
+ALERTS = ("set_alert_rule", "add_alert_channel", "remove_alert_channel", "mute_alerts")
+# Not for everybody who may read the job: tests/share and tests/operations have who may.
+MANAGED = (*CONTROLS, *ALERTS, "list_shares", "revoke_share")
 
 
 @dataclass(frozen=True)
@@ -205,6 +206,12 @@ def arguments_for(world: World, needed: list[str], job: str) -> dict[str, object
         "priority": 5,
         "share_id": world.share_id,
         "tenant_id": world.ours,
+        "rule": "job_failed",
+        "type": "email",
+        "name": "a channel",
+        "address": "a@example.org",
+        "channel_id": str(uuid.uuid4()),
+        "until": "2099-01-01T00:00:00Z",
     }
     assert set(needed) <= set(known), f"say in this test what to call {needed} with"
     return {name: known[name] for name in needed}

@@ -7,7 +7,7 @@ from asking import JWT_SECRET
 from fake_postgrest import FakePostgrest
 from werkzeug.test import Client
 
-from functions import callers, database, wsgi
+from functions import callers, database, health, wsgi
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +27,7 @@ def fake(running_fake: FakePostgrest, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setenv("SUPABASE_JWT_SECRET", JWT_SECRET)
     monkeypatch.setenv("CRON_SECRET", "secret of the cron")
     running_fake.reset()
+    health.answers.clear()
     yield running_fake
     database.connections().close()
     for cached in (database.connections, database.address, callers.jwks):
