@@ -22,7 +22,7 @@ from milepost.local.schema import build
 from milepost.local.stack import HERE
 
 SMALL, LARGE, ACTIVE = 10_000, 1_000_000, 10_000
-ROUNDS = 40
+ROUNDS = 30
 
 TEMPLATE = """
 insert into milepost_private.kinds (tenant_id, kind, pace, rhythm)
@@ -155,63 +155,81 @@ class History:
         self.connection.execute("vacuum analyze milepost_private.pulses")
 
     def ask(self, question: str) -> object:
+        """The answer, as the member gets it; `took` is how long it took, in ms."""
         with self.connection.transaction():
             self._one("select set_config('role', 'authenticated', true)")
-            self._one(
-                "select set_config('request.jwt.claims', %s, true)",
-                json.dumps({"role": "authenticated", "sub": self.user}),
-            )
+            claims = json.dumps({"role": "authenticated", "sub": self.user})
+            self._one("select set_config('request.jwt.claims', %s, true)", claims)
             began = time.perf_counter()
             answer = self._one(question)
             self.took = (time.perf_counter() - began) * 1000
         return answer
 
-    def measure(self) -> dict[str, tuple[float, float]]:
-        """Each question's median and 95th percentile, in ms, once its plans and pages are warm."""
-        after = None
+    def drop_takes(self, checkpoints: int) -> float:
+        """Milliseconds to drop a day with so many checkpoints."""
+        self._one("select milepost_private.make_partitions('2020-01-01', '2020-01-01')")
+        self.connection.execute(
+            b"insert into milepost.checkpoints (tenant_id, job_id, attempt, worker, seq, at, received_at)"
+            b" select %s, %s, 1, 'main', n, '2020-01-01', '2020-01-01 12:00Z' from generate_series(1, %s) n",
+            (self.tenant, self.template, checkpoints),
+        )
+        self.connection.execute("checkpoint")
+        began = time.perf_counter()
+        assert self._one("select milepost_private.drop_partitions('2020-01-02')") == 2
+        return (time.perf_counter() - began) * 1000
+
+
+def asked(small: History, large: History) -> Iterator[tuple[str, list[float], list[float]]]:
+    """Each question with what it took in ms, asked of both in turn, so that other work on the machine is shared."""
+    pages = {}
+    for history in (small, large):
+        after = "null"
         for _ in range(4):
-            page = self.ask(
-                "select milepost.search_jobs(after => " + (f"'{after}'" if after else "null") + ")"
-            )
+            page = history.ask(f"select milepost.search_jobs(after => {after})")
             assert isinstance(page, dict)
-            after = page["next"]
-        figures = {}
-        for name, question in QUESTIONS.items():
-            asked = question.format(after=f"'{after}'")
-            took = []
-            if name in ("stuck", "health"):
-                self.refresh()
-            for place in range(ROUNDS + 3):
-                self.ask(asked)
-                took += [self.took] if place >= 3 else []
-                if place > 8 and sum(took) > 5000:
-                    break
-            figures[name] = (statistics.median(took), statistics.quantiles(took, n=20)[-1])
-        return figures
-
-
-def lines(small: dict[str, tuple[float, float]], large: dict[str, tuple[float, float]]) -> Iterator[str]:
-    yield f"{'question':<32} {'10k p50':>8} {'p95':>8} {'large p50':>10} {'p95':>8} {'growth':>7}"
-    for name, (median, p95) in small.items():
-        yield f"{name:<32} {median:>8.1f} {p95:>8.1f} {large[name][0]:>10.1f} {large[name][1]:>8.1f} {large[name][0] / median:>7.2f}"
+            after = f"'{page['next']}'"
+        pages[history] = after
+    for name, question in QUESTIONS.items():
+        if name in ("stuck", "health"):
+            small.refresh()
+            large.refresh()
+        took: dict[History, list[float]] = {small: [], large: []}
+        for place in range(ROUNDS + 3):
+            for history in (small, large):
+                history.ask(question.format(after=pages[history]))
+                took[history] += [history.took] if place >= 3 else []
+        yield name, took[small], took[large]
 
 
 def main() -> None:
     finished = int(sys.argv[1]) if len(sys.argv) > 1 else LARGE
     with Postgres() as postgres:
-        url = postgres.create_database("history")
-        install(url)
-        with psycopg.connect(url, autocommit=True) as connection:
-            history = History(connection)
-            history.grow(1, SMALL)
-            history.grow(1, ACTIVE, active=True)
-            history.settle()
-            small = history.measure()
-            for first in range(SMALL + 1, finished, 90_000):
-                history.grow(first, min(first + 89_999, finished))
-            history.settle()
-            large = history.measure()
-            print("\n".join(lines(small, large)))
+        urls = [postgres.create_database(name) for name in ("small", "large")]
+        for url in urls:
+            install(url)
+        with (
+            psycopg.connect(urls[0], autocommit=True) as first,
+            psycopg.connect(urls[1], autocommit=True) as second,
+        ):
+            small, large = History(first), History(second)
+            for history, jobs in ((small, SMALL), (large, finished)):
+                for start in range(1, jobs + 1, 90_000):
+                    history.grow(start, min(start + 89_999, jobs))
+                history.grow(1, ACTIVE, active=True)
+                history.settle()
+            print(f"{'question':<32} {SMALL:>10,} {'p95':>7} {finished:>10,} {'p95':>7} {'growth':>7}")
+            for name, few, many in asked(small, large):
+                middle = [statistics.median(took) for took in (few, many)]
+                tail = [statistics.quantiles(took, n=20)[-1] for took in (few, many)]
+                print(
+                    f"{name:<32} {middle[0]:>10.1f} {tail[0]:>7.1f} {middle[1]:>10.1f} {tail[1]:>7.1f}"
+                    f" {middle[1] / middle[0]:>7.2f}",
+                    flush=True,
+                )
+            for rows in (1_000, 300_000):
+                print(
+                    f"dropping a day of {rows:,} checkpoints: {min(large.drop_takes(rows) for _ in range(3)):.1f} ms"
+                )
 
 
 if __name__ == "__main__":

@@ -42,7 +42,8 @@ create or replace function milepost_private.write_audit(
   subject   text,
   details   jsonb default '{}',
   reason    text default null,
-  job_id    uuid default null
+  job_id    uuid default null,
+  at        timestamptz default null  -- now, unless said otherwise
 )
 returns void
 language plpgsql
@@ -51,14 +52,14 @@ security definer                -- nobody else may write it, so that nobody can 
 set search_path = ''
 as $$
 begin
-  insert into milepost.audit (tenant_id, actor, action, job_id, subject, reason, details)
-  values (write_audit.tenant_id, write_audit.actor, write_audit.action, write_audit.job_id, write_audit.subject,
+  insert into milepost.audit (tenant_id, at, actor, action, job_id, subject, reason, details)
+  values (write_audit.tenant_id, coalesce(write_audit.at, clock_timestamp()), write_audit.actor, write_audit.action, write_audit.job_id, write_audit.subject,
           write_audit.reason, jsonb_strip_nulls(write_audit.details));
 end;
 $$;
-comment on function milepost_private.write_audit(uuid, text, text, text, jsonb, text, uuid) is 'Adds an entry to the audit.';
-revoke execute on function milepost_private.write_audit(uuid, text, text, text, jsonb, text, uuid) from public, anon, authenticated;
-grant execute on function milepost_private.write_audit(uuid, text, text, text, jsonb, text, uuid) to service_role;
+comment on function milepost_private.write_audit(uuid, text, text, text, jsonb, text, uuid, timestamptz) is 'Adds an entry to the audit.';
+revoke execute on function milepost_private.write_audit(uuid, text, text, text, jsonb, text, uuid, timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.write_audit(uuid, text, text, text, jsonb, text, uuid, timestamptz) to service_role;
 
 -- purge_audit: a bounded step of the purge. A definer, since the audit is nobody's to delete from.
 create or replace function milepost_private.purge_audit(at timestamptz)

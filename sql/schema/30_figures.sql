@@ -49,6 +49,7 @@ declare
   v_verdict  milepost_private.liveness_verdict;
   v_wait_s   double precision;
   v_pace_s   double precision;
+  v_trend    milepost_private.trend;
 begin
   f.percent_complete := t.percent;
   f.items_total := case when t.total is not null then least(t.total::numeric, 9223372036854775807) end;  -- least() skips nulls
@@ -107,10 +108,11 @@ begin
     end if;
   end if;
 
+  v_trend := milepost_private.trend_of(job, pulse, kind, t);
   f.health := case
     when job.state = 'failed' or f.liveness in ('stalled', 'lost') then 'poor'
-    when job.items_failed > 0.2 * t.settled then 'poor'
-    when f.liveness = 'late' or job.items_failed > 0.05 * t.settled then 'fair'
+    when job.items_failed > 0.2 * t.settled or v_trend.slower >= 4 then 'poor'
+    when f.liveness = 'late' or job.items_failed > 0.05 * t.settled or v_trend.slower is not null or v_trend.failed_share is not null then 'fair'
     when job.items_failed > 0 or job.attempt > 1 then 'good'
     else 'excellent' end;
   return f;

@@ -55,6 +55,7 @@ begin
              least((v_pulse.pace).work + v_work - (v_pulse.pace).done, v_work),
              v_reached, v_predicted, v_stages_s),
     rhythm = milepost_private.kind_rhythm_learn(v_kind.rhythm, v_pulse.rhythm),
+    trend = milepost_private.kind_trend_learn(v_kind.trend, v_work + v_job.items_skipped, v_job.items_failed),
     updated_at = now()
   where k.tenant_id = v_job.tenant_id and k.kind = v_job.kind;
 end;

@@ -57,7 +57,7 @@ begin
   -- What people do, and the sweep in their place; not that it ends what they asked for.
   if verb in ('pause', 'resume', 'cancel', 'retry') or verb = 'reset' and new_state in ('retrying', 'failed') then
     perform milepost_private.write_audit(v_job.tenant_id, transition.actor, verb, v_job.key,
-      jsonb_build_object('prior_state', v_prior, 'new_state', new_state, 'attempt', v_job.attempt), reason, v_job.job_id);
+      jsonb_build_object('prior_state', v_prior, 'new_state', new_state, 'attempt', v_job.attempt), reason, v_job.job_id, at);
   end if;
 
   if milepost_private.is_terminal(new_state) then

@@ -38,7 +38,7 @@ comment on column milepost.job_progress.eta_reason is 'Why eta_ms is null: no_to
 comment on column milepost.job_progress.liveness is 'on_time, late, stalled or lost: computed when read, never stored.';
 comment on column milepost.job_progress.liveness_reason is 'no_progress, no_contact, no_net_progress, never_started or past_deadline.';
 comment on column milepost.job_progress.threshold_s is 'Seconds of silence after which it counts as stalled.';
-comment on column milepost.job_progress.health is 'excellent, good, fair or poor.';
+comment on column milepost.job_progress.health is 'excellent, good, fair or poor, from errors, liveness and the runs of its kind: docs/health.md.';
 comment on column milepost.job_progress.time_processing_ms is 'Its active clock: time spent running, pauses and waits excluded.';
 comment on column milepost.job_progress.workers is 'Its lanes.';
 comment on column milepost.job_progress.cursor is 'The newest cursor of its lanes.';

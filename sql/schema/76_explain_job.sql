@@ -35,6 +35,7 @@ declare
   v_queue   text;
   v_usual   double precision;
   v_summary text;
+  v_trend   milepost_private.trend;
 begin
   select * into v_job from milepost.jobs j where j.job_id = explain.job_id;
   select * into v_pulse from milepost_private.pulses p where p.job_id = explain.job_id;
@@ -108,6 +109,22 @@ begin
     v_reasons := v_reasons || jsonb_build_object('code', 'slow', 'message',
       format('It does %s a second now; %s is usual for %s.', round(f.rate_per_s::numeric, 3), round(v_usual::numeric, 3),
              case when (v_kind.pace).ln_cost is null then 'it' else 'its kind' end));
+  end if;
+  v_trend := milepost_private.trend_of(v_job, v_pulse, v_kind, milepost_private.tally_of(v_job));
+  if v_trend.slower is not null then
+    v_reasons := v_reasons || jsonb_build_object('code', 'slower_than_usual', 'message',
+      format('It took %s to get this far; %s is usual for %s after %s runs: %s times as long.',
+             milepost_private.seconds_in_words(v_trend.spent_s), milepost_private.seconds_in_words(v_trend.usual_s), v_job.kind,
+             v_trend.runs, round(v_trend.slower::numeric, 1)));
+  end if;
+  if v_trend.failed_share is not null then
+    v_reasons := v_reasons || jsonb_build_object('code', 'more_errors_than_usual', 'message',
+      format('%s %% of its items failed; %s %% is usual for %s.', round((100 * v_trend.failed_share)::numeric, 1),
+             round((100 * v_trend.usual_failed)::numeric, 1), v_job.kind));
+  end if;
+  if v_trend.larger is not null then
+    v_reasons := v_reasons || jsonb_build_object('code', 'larger_than_usual', 'message',
+      format('It has %s %s; %s is usual for %s.', f.items_total, v_job.unit, round(v_trend.usual_items::numeric), v_job.kind));
   end if;
   if v_slowest.worker is not null then
     v_reasons := v_reasons || jsonb_build_object('code', 'slowest_worker', 'message',

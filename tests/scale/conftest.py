@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from scratch_database import Database, install
+from seeded import SEED
 
 from milepost.local.postgres import Postgres
 
@@ -43,3 +44,11 @@ def database(new_database: Callable[[], Database]) -> Database:
 def tenant(database: Database) -> str:
     """A tenant for one test."""
     return database.tenant()
+
+
+@pytest.fixture(scope="session")
+def seeded(new_database: Callable[[], Database]) -> Database:
+    """One with the week of supabase/seed.sql; tests of it only read."""
+    database = new_database()
+    database.connection.execute(SEED.read_bytes())
+    return database

@@ -69,9 +69,9 @@ def test_what_people_do_to_a_job_is_written_with_their_name_and_reason(
 def test_what_is_refused_or_already_so_and_what_workers_say_is_not_written(
     database: Database, tenant: str, people: People
 ) -> None:
+    before = written(database, tenant)
     database.record(tenant, {"job": "job", "items_completed": 1})
     database.record(tenant, {"job": "job", "state": "completed"})
-    before = written(database, tenant)
     with (
         pytest.raises(Refused),
         database.connection.transaction(),
