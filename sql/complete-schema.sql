@@ -391,7 +391,8 @@ create or replace function milepost_private.write_audit(
   subject   text,
   details   jsonb default '{}',
   reason    text default null,
-  job_id    uuid default null
+  job_id    uuid default null,
+  at        timestamptz default null  -- now, unless said otherwise
 )
 returns void
 language plpgsql
@@ -400,14 +401,14 @@ security definer                -- nobody else may write it, so that nobody can 
 set search_path = ''
 as $$
 begin
-  insert into milepost.audit (tenant_id, actor, action, job_id, subject, reason, details)
-  values (write_audit.tenant_id, write_audit.actor, write_audit.action, write_audit.job_id, write_audit.subject,
+  insert into milepost.audit (tenant_id, at, actor, action, job_id, subject, reason, details)
+  values (write_audit.tenant_id, coalesce(write_audit.at, clock_timestamp()), write_audit.actor, write_audit.action, write_audit.job_id, write_audit.subject,
           write_audit.reason, jsonb_strip_nulls(write_audit.details));
 end;
 $$;
-comment on function milepost_private.write_audit(uuid, text, text, text, jsonb, text, uuid) is 'Adds an entry to the audit.';
-revoke execute on function milepost_private.write_audit(uuid, text, text, text, jsonb, text, uuid) from public, anon, authenticated;
-grant execute on function milepost_private.write_audit(uuid, text, text, text, jsonb, text, uuid) to service_role;
+comment on function milepost_private.write_audit(uuid, text, text, text, jsonb, text, uuid, timestamptz) is 'Adds an entry to the audit.';
+revoke execute on function milepost_private.write_audit(uuid, text, text, text, jsonb, text, uuid, timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.write_audit(uuid, text, text, text, jsonb, text, uuid, timestamptz) to service_role;
 
 -- purge_audit: a bounded step of the purge. A definer, since the audit is nobody's to delete from.
 create or replace function milepost_private.purge_audit(at timestamptz)
@@ -574,6 +575,61 @@ comment on function milepost_private.count_request(uuid, uuid, int, timestamptz)
 'Counts a request of a tenant and a key, or refuses it with 429 and Retry-After where either has had its share.';
 revoke execute on function milepost_private.count_request(uuid, uuid, int, timestamptz) from public, anon, authenticated;
 grant execute on function milepost_private.count_request(uuid, uuid, int, timestamptz) to service_role;
+
+-- ==== sql/schema/20_kind_trend.sql
+
+-- kind_trend: how large runs of a kind usually are and how many of their items fail; beside kind_pace, which knows their time.
+do $$ begin
+  if to_regtype('milepost_private.kind_trend') is null then
+    create type milepost_private.kind_trend as (
+      runs         int,     -- completed runs learnt from
+      ln_items     float8,  -- mean of ln(settled items), and its variance
+      ln_items_var float8,
+      failed_share float8   -- mean share of items that failed
+    );
+  end if;
+end $$;
+comment on type milepost_private.kind_trend is
+'How large completed runs of a kind were and how many of their items failed, in fixed size; advanced by kind_trend_learn.';
+
+create or replace function milepost_private.kind_trend_learn(
+  history milepost_private.kind_trend,  -- null = the kind's first run
+  items   float8,                       -- settled items of the run; null or 0 where it counted none
+  failed  float8
+)
+returns milepost_private.kind_trend
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_gain  float8;
+  v_apart float8;
+begin
+  -- GUARD: a run that counted nothing teaches nothing
+  if items is null or items <= 0 then
+    return history;
+  end if;
+  if history is null then
+    history := row(0, ln(items), 0.3, failed / items);
+  end if;
+  -- As kind_pace_learn: twenty runs are its memory, and a first guess of the variance counts as two of them.
+  history.runs := history.runs + 1;
+  v_gain := greatest(1.0::float8 / history.runs, 0.05);
+  v_apart := ln(items) - history.ln_items;
+  history.ln_items := history.ln_items + v_gain * v_apart;
+  if history.runs > 1 then
+    history.ln_items_var := history.ln_items_var
+      + greatest(1.0::float8 / (history.runs + 1), 0.05) * (v_apart ^ 2 - history.ln_items_var);
+  end if;
+  history.failed_share := history.failed_share + v_gain * (failed / items - history.failed_share);
+  return history;
+end;
+$$;
+comment on function milepost_private.kind_trend_learn(milepost_private.kind_trend, float8, float8) is
+'What a kind''s history of sizes and failures is after one more completed run.';
+revoke execute on function milepost_private.kind_trend_learn(milepost_private.kind_trend, float8, float8) from public, anon, authenticated;
+grant execute on function milepost_private.kind_trend_learn(milepost_private.kind_trend, float8, float8) to authenticated, service_role;
 
 -- ==== sql/schema/20_pace.sql
 
@@ -2351,11 +2407,12 @@ create table if not exists milepost_private.kinds (
   kind       text not null,
   pace       milepost_private.kind_pace,
   rhythm     milepost_private.kind_rhythm,
+  trend      milepost_private.kind_trend,
   updated_at timestamptz not null default now(),
   constraint kinds_pkey primary key (tenant_id, kind),
   constraint kinds_tenant_exists foreign key (tenant_id) references milepost.tenants (tenant_id) on delete cascade
 );
-comment on table milepost_private.kinds is 'Per kind: how long runs took, how fast, and what gaps between checkpoints are usual. Updated when a job completes.';
+comment on table milepost_private.kinds is 'Per kind: how long runs took, how fast, how large they were, how many items failed, and what gaps between checkpoints are usual. Updated when a job completes.';
 alter table milepost_private.kinds enable row level security;
 drop policy if exists "members read what their kinds taught" on milepost_private.kinds;
 create policy "members read what their kinds taught" on milepost_private.kinds for select to authenticated
@@ -3136,6 +3193,90 @@ comment on function milepost_private.tally_of(milepost.jobs) is
 revoke execute on function milepost_private.tally_of(milepost.jobs) from public, anon, authenticated;
 grant execute on function milepost_private.tally_of(milepost.jobs) to authenticated, service_role;
 
+-- ==== sql/schema/29_trend.sql
+
+-- trend_of: is this run slower, more erroneous or larger than its kind's runs were at the same progress? docs/health.md tells the rule.
+do $$ begin
+  if to_regtype('milepost_private.trend') is null then
+    create type milepost_private.trend as (
+      slower       float8,  -- how many times as long as usual it took to get this far; null where that is usual or unknown
+      spent_s      float8,  -- active seconds it took
+      usual_s      float8,  -- active seconds that are usual
+      failed_share float8,  -- share of its settled items that failed; null where that is usual or unknown
+      usual_failed float8,  -- share that is usual
+      larger       float8,  -- how many times as many items as usual; null where that is usual or unknown
+      usual_items  float8,
+      runs         int      -- runs that this was learnt from
+    );
+  end if;
+end $$;
+comment on type milepost_private.trend is 'In what a run is out of the ordinary of its kind, with both figures; null where it is not, or nothing is known.';
+
+create or replace function milepost_private.trend_of(
+  job   milepost.jobs,
+  pulse milepost_private.pulses,
+  kind  milepost_private.kinds,
+  tally milepost_private.tally
+)
+returns milepost_private.trend
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_trend     milepost_private.trend;
+  v_by_stages boolean := job.has_stages and (not job.counts_reported or tally.total is null) and (pulse.effort).done is not null;
+  v_reached   float8;
+  v_begun     float8;
+  v_expected  float8;
+  v_usual     float8;
+begin
+  -- GUARD: no history to speak of, or no progress
+  if coalesce((kind.pace).runs, 0) < 3 then
+    return v_trend;
+  end if;
+  v_trend.runs := (kind.pace).runs;
+
+  -- SLOWER: the time of its last advance, since silence after it is liveness' business, beside what was usual for the way there.
+  if v_by_stages then
+    v_reached := (pulse.effort).done / 100;
+    v_trend.spent_s := case when job.finished_at is null then (pulse.effort).moved_s else pulse.active_s end;
+    v_trend.usual_s := exp((kind.pace).ln_duration) * v_reached;
+    v_usual := (kind.pace).ln_duration_var;
+  elsif tally.total > 0 and (kind.pace).ln_cost is not null then
+    v_reached := tally.settled / tally.total;
+    v_trend.spent_s := case when job.finished_at is null then (pulse.pace).moved_s else pulse.active_s end;
+    -- What was done before it was tracked took no time here; what a retry did twice took it twice.
+    v_begun := greatest(v_reached - (pulse.pace).work / tally.total, 0);
+    v_trend.usual_s := exp((kind.pace).ln_cost) * (greatest((pulse.pace).work - tally.settled, 0)
+      + tally.total * (milepost_private.pace_share((kind.pace).shape, v_reached) - milepost_private.pace_share((kind.pace).shape, v_begun)));
+    v_usual := (kind.pace).ln_cost_var;
+  end if;
+  if v_reached >= 0.05 and v_trend.usual_s > 0 and v_trend.spent_s > 0
+    and ln(v_trend.spent_s / v_trend.usual_s) > greatest(ln(1.5::float8), 2 * sqrt(v_usual + 0.02 / v_reached)) then
+    v_trend.slower := v_trend.spent_s / v_trend.usual_s;
+  end if;
+
+  if (kind.trend).runs >= 3 then
+    -- MORE ERRORS than twice what is usual, and than chance would have three times in a thousand.
+    v_expected := greatest((kind.trend).failed_share, 0.001) * tally.settled;
+    if job.items_failed >= 3 and job.items_failed > 2 * v_expected + 3 * sqrt(v_expected) then
+      v_trend.failed_share := job.items_failed / tally.settled;
+      v_trend.usual_failed := (kind.trend).failed_share;
+    end if;
+    if tally.total > 0 and ln(tally.total) - (kind.trend).ln_items > greatest(ln(1.5::float8), 2 * sqrt((kind.trend).ln_items_var)) then
+      v_trend.usual_items := exp((kind.trend).ln_items);
+      v_trend.larger := tally.total / v_trend.usual_items;
+    end if;
+  end if;
+  return v_trend;
+end;
+$$;
+comment on function milepost_private.trend_of(milepost.jobs, milepost_private.pulses, milepost_private.kinds, milepost_private.tally) is
+'In what a run is out of the ordinary of its kind at the same progress. Null where it is not, or the kind has fewer than three completed runs.';
+revoke execute on function milepost_private.trend_of(milepost.jobs, milepost_private.pulses, milepost_private.kinds, milepost_private.tally) from public, anon, authenticated;
+grant execute on function milepost_private.trend_of(milepost.jobs, milepost_private.pulses, milepost_private.kinds, milepost_private.tally) to authenticated, service_role;
+
 -- ==== sql/schema/30_figures.sql
 
 -- figures: everything about a job that is computed: a pure function of (its rows, at).
@@ -3189,6 +3330,7 @@ declare
   v_verdict  milepost_private.liveness_verdict;
   v_wait_s   double precision;
   v_pace_s   double precision;
+  v_trend    milepost_private.trend;
 begin
   f.percent_complete := t.percent;
   f.items_total := case when t.total is not null then least(t.total::numeric, 9223372036854775807) end;  -- least() skips nulls
@@ -3247,10 +3389,11 @@ begin
     end if;
   end if;
 
+  v_trend := milepost_private.trend_of(job, pulse, kind, t);
   f.health := case
     when job.state = 'failed' or f.liveness in ('stalled', 'lost') then 'poor'
-    when job.items_failed > 0.2 * t.settled then 'poor'
-    when f.liveness = 'late' or job.items_failed > 0.05 * t.settled then 'fair'
+    when job.items_failed > 0.2 * t.settled or v_trend.slower >= 4 then 'poor'
+    when f.liveness = 'late' or job.items_failed > 0.05 * t.settled or v_trend.slower is not null or v_trend.failed_share is not null then 'fair'
     when job.items_failed > 0 or job.attempt > 1 then 'good'
     else 'excellent' end;
   return f;
@@ -3573,6 +3716,7 @@ begin
              least((v_pulse.pace).work + v_work - (v_pulse.pace).done, v_work),
              v_reached, v_predicted, v_stages_s),
     rhythm = milepost_private.kind_rhythm_learn(v_kind.rhythm, v_pulse.rhythm),
+    trend = milepost_private.kind_trend_learn(v_kind.trend, v_work + v_job.items_skipped, v_job.items_failed),
     updated_at = now()
   where k.tenant_id = v_job.tenant_id and k.kind = v_job.kind;
 end;
@@ -3931,7 +4075,7 @@ begin
   -- What people do, and the sweep in their place; not that it ends what they asked for.
   if verb in ('pause', 'resume', 'cancel', 'retry') or verb = 'reset' and new_state in ('retrying', 'failed') then
     perform milepost_private.write_audit(v_job.tenant_id, transition.actor, verb, v_job.key,
-      jsonb_build_object('prior_state', v_prior, 'new_state', new_state, 'attempt', v_job.attempt), reason, v_job.job_id);
+      jsonb_build_object('prior_state', v_prior, 'new_state', new_state, 'attempt', v_job.attempt), reason, v_job.job_id, at);
   end if;
 
   if milepost_private.is_terminal(new_state) then
@@ -6221,7 +6365,7 @@ comment on column milepost.job_progress.eta_reason is 'Why eta_ms is null: no_to
 comment on column milepost.job_progress.liveness is 'on_time, late, stalled or lost: computed when read, never stored.';
 comment on column milepost.job_progress.liveness_reason is 'no_progress, no_contact, no_net_progress, never_started or past_deadline.';
 comment on column milepost.job_progress.threshold_s is 'Seconds of silence after which it counts as stalled.';
-comment on column milepost.job_progress.health is 'excellent, good, fair or poor.';
+comment on column milepost.job_progress.health is 'excellent, good, fair or poor, from errors, liveness and the runs of its kind: docs/health.md.';
 comment on column milepost.job_progress.time_processing_ms is 'Its active clock: time spent running, pauses and waits excluded.';
 comment on column milepost.job_progress.workers is 'Its lanes.';
 comment on column milepost.job_progress.cursor is 'The newest cursor of its lanes.';
@@ -7471,6 +7615,7 @@ declare
   v_queue   text;
   v_usual   double precision;
   v_summary text;
+  v_trend   milepost_private.trend;
 begin
   select * into v_job from milepost.jobs j where j.job_id = explain.job_id;
   select * into v_pulse from milepost_private.pulses p where p.job_id = explain.job_id;
@@ -7544,6 +7689,22 @@ begin
     v_reasons := v_reasons || jsonb_build_object('code', 'slow', 'message',
       format('It does %s a second now; %s is usual for %s.', round(f.rate_per_s::numeric, 3), round(v_usual::numeric, 3),
              case when (v_kind.pace).ln_cost is null then 'it' else 'its kind' end));
+  end if;
+  v_trend := milepost_private.trend_of(v_job, v_pulse, v_kind, milepost_private.tally_of(v_job));
+  if v_trend.slower is not null then
+    v_reasons := v_reasons || jsonb_build_object('code', 'slower_than_usual', 'message',
+      format('It took %s to get this far; %s is usual for %s after %s runs: %s times as long.',
+             milepost_private.seconds_in_words(v_trend.spent_s), milepost_private.seconds_in_words(v_trend.usual_s), v_job.kind,
+             v_trend.runs, round(v_trend.slower::numeric, 1)));
+  end if;
+  if v_trend.failed_share is not null then
+    v_reasons := v_reasons || jsonb_build_object('code', 'more_errors_than_usual', 'message',
+      format('%s %% of its items failed; %s %% is usual for %s.', round((100 * v_trend.failed_share)::numeric, 1),
+             round((100 * v_trend.usual_failed)::numeric, 1), v_job.kind));
+  end if;
+  if v_trend.larger is not null then
+    v_reasons := v_reasons || jsonb_build_object('code', 'larger_than_usual', 'message',
+      format('It has %s %s; %s is usual for %s.', f.items_total, v_job.unit, round(v_trend.usual_items::numeric), v_job.kind));
   end if;
   if v_slowest.worker is not null then
     v_reasons := v_reasons || jsonb_build_object('code', 'slowest_worker', 'message',
