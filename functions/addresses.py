@@ -83,7 +83,7 @@ class Finished(Query):
     state: Many[Outcome] | None = None
     """Jobs that ended so."""
     q: One[Text] | None = None
-    """Jobs with this text in their key, name, kind, message or error."""
+    """Jobs with this text in their key, name, kind or error."""
 
 
 class History(Finished):

@@ -7,6 +7,7 @@ import * as words from "./words.js";
 const HEIGHT = 150;
 const dayOf = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
 const hourOf = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "numeric", minute: "2-digit" });
+const timeOf = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const share = (value) => words.percent(value === null ? null : value * 100);
 const speed = (value) => words.rate(value, "items");
 
@@ -95,6 +96,12 @@ function following(ms, by) {
   return at.setDate(at.getDate() + 1);
 }
 
+/** A mark of the axis: the day at midnight, else the hour, since both would not fit. */
+function tick(ms) {
+  const at = new Date(ms);
+  return (at.getHours() === 0 && at.getMinutes() === 0 ? dayOf : timeOf).format(at);
+}
+
 function makeChart(name, { title, lines, steps, areBars = false, least = 0 }, groups, when, point) {
   const id = `trend-${name}`;
   const says = el("p", { class: "says", id });
@@ -118,7 +125,7 @@ function makeChart(name, { title, lines, steps, areBars = false, least = 0 }, gr
         y: { range: (_, low, high) => [0, Math.max(least, 1.1 * (high || 1))] },
       },
       axes: [
-        { ...axis, size: 28, grid: { show: false }, space: 64, values: (_, marks) => marks.map((at) => when(at * 1000)) },
+        { ...axis, size: 28, grid: { show: false }, space: 64, values: (_, marks) => marks.map((at) => tick(at * 1000)) },
         { ...axis, ...(steps && { incrs: steps }), size: 64, space: 34, values: (_, marks) => marks.map(lines[0][3]) },
       ],
       series: [{}, ...lines.map(([, tone]) => ({

@@ -35,6 +35,6 @@ from made m join runs r using (key)
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium, or set CHROMIUM")
 def test_the_history_answers_what_people_ask_of_it(stack: RunningStack) -> None:
     node("scripts/vendor.mjs")
-    cast = stage(stack, tenants=1)
+    cast = stage(stack, tenants=2)
     stack.sql(PAST, (json.dumps(cast["tenants"]),))
     run_tests("history.test.mjs", cast)
