@@ -253,7 +253,7 @@ onPage("where sign-in is by Supabase Auth, a link or a password lets in", async 
   await page.route("**/auth/v1/**", (route) => {
     asked.push([new URL(route.request().url()).pathname, route.request().postDataJSON()]);
     const isLink = route.request().url().includes("/otp");
-    return route.fulfill(isLink ? { json: {} } : { status: 400, json: { code: "invalid_credentials", msg: "Invalid login credentials" } });
+    return route.fulfill(isLink ? { json: {} } : { status: 400, json: { code: 400, error_code: "invalid_credentials", msg: "Invalid login credentials" } });
   });
   await page.goto(given.url);
   await page.getByLabel("Email", { exact: true }).fill("ada@example.org");
