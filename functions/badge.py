@@ -56,6 +56,8 @@ def one(request: Request, job: str) -> Response:
     response = Response(image, content_type="image/svg+xml; charset=utf-8")
     # It is text only; should a name ever get around that, nothing of it may run.
     response.headers["Content-Security-Policy"] = "default-src 'none'"
+    # In one browser, one person's answer is not the next one's.
+    response.headers["Vary"] = "Authorization"
     scope = "private" if token is None else "public"
     return kept(
         request,

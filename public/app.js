@@ -35,9 +35,9 @@ async function begin() {
   }
   shell.apiUrl = config.api_url || location.origin;
   let who = undefined;
-  const { client, auth } = startSession(config, (signedIn) => {
+  const { client, auth } = startSession(config, (signedIn, why) => {
     who = signedIn;
-    if (session) enter();
+    if (session) enter(why);
   });
   session = { client, auth };
   header.querySelector("button").addEventListener("click", () => session.signOut?.());

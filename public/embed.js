@@ -123,21 +123,16 @@
         delete this.token;
         this.token = token;
       }
-      document.addEventListener("visibilitychange", this.#look);
+      document.addEventListener("visibilitychange", this.#restart);
       this.#restart();
     }
     disconnectedCallback() {
-      document.removeEventListener("visibilitychange", this.#look);
+      document.removeEventListener("visibilitychange", this.#restart);
       this.#stop();
     }
     attributeChangedCallback(_, before, now) {
       if (before !== now) this.#restart();
     }
-
-    #look = () => {
-      if (document.hidden) this.#stop();
-      else this.#restart();
-    };
 
     #stop() {
       clearTimeout(this.#timer);
@@ -145,13 +140,13 @@
       this.#asking = null;
     }
 
-    #restart() {
+    #restart = () => {
       this.#stop();
       this.#failures = 0;
       if (!this.isConnected || document.hidden) return;
       const address = this.#address();
       if (address) this.#ask(address);
-    }
+    };
 
     /** Where to ask; null, said to the page's author, where that cannot be. */
     #address() {

@@ -253,7 +253,7 @@ onPage("where sign-in is by Supabase Auth, a link or a password lets in", async 
   await page.route("**/auth/v1/**", (route) => {
     asked.push([new URL(route.request().url()).pathname, route.request().postDataJSON()]);
     const isLink = route.request().url().includes("/otp");
-    return route.fulfill(isLink ? { json: {} } : { status: 400, json: { code: "invalid_credentials", msg: "Invalid login credentials" } });
+    return route.fulfill(isLink ? { json: {} } : { status: 400, json: { code: 400, error_code: "invalid_credentials", msg: "Invalid login credentials" } });
   });
   await page.goto(given.url);
   await page.getByLabel("Email", { exact: true }).fill("ada@example.org");
@@ -261,7 +261,7 @@ onPage("where sign-in is by Supabase Auth, a link or a password lets in", async 
   await shows(page.locator(".outcome"), /A link is on its way to ada@example\.org/);
   await page.getByLabel("Password").fill("wrong");
   await page.getByRole("button", { name: "Continue" }).click();
-  await shows(page.locator(".outcome"), /Invalid login credentials/);
+  await shows(page.locator(".outcome"), /password is not right/);
   assert.deepEqual(asked.map(([path]) => path), ["/auth/v1/otp", "/auth/v1/token"]);
   assert.equal(asked[0][1].create_user, false);
 }, { allow: /400|Content Security Policy/ , bypassCSP: true });

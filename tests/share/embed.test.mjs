@@ -67,8 +67,10 @@ onPage("it shows a job on a page of another origin and follows it to its end", a
   const said = await heard(page);
   assert.deepEqual(said.at(-1), ["done", "completed"]);
   assert.deepEqual(new Set(said.slice(0, -1).map(([type]) => type)), new Set(["change"]));
+  const again = page.waitForResponse(/\/v1\/shared\//);
   await page.clock.runFor(61_000);
-  await eventually(async () => assert.deepEqual((await heard(page)).filter(([type]) => type === "done").length, 1));
+  await (await again).finished();
+  assert.equal((await heard(page)).filter(([type]) => type === "done").length, 1);
 });
 
 onPage("the time left is said with its range", async (page, open) => {

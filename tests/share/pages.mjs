@@ -39,7 +39,10 @@ export function onPage(name, act, { allow = /^$/, clock = true, ...options } = {
     page.on("pageerror", (error) => complaints.push(error.stack));
     if (clock) await page.clock.install();
     try {
-      await act(page, complaints);
+      await act(page, complaints).catch((error) => {
+        error.message += `\nThe browser said: ${complaints.join("\n") || "nothing"}`;
+        throw error;
+      });
       assert.deepEqual(complaints.filter((complaint) => !allow.test(complaint)), []);
     } finally {
       await context.close();

@@ -97,6 +97,7 @@ def test_it_is_for_keys_tokens_and_share_links(api: Asking, tenant: Tenant) -> N
         answer = api.get(where, who)
         assert answer.status_code == 200, answer.text
         assert answer.headers["Content-Type"] == "image/svg+xml; charset=utf-8"
+        assert "Authorization" in answer.headers["Vary"]
         assert answer.headers["Cache-Control"] == ("public" if who is None else "private") + ", max-age=30"
         assert texts(ElementTree.fromstring(answer.text)) == ["Import A", "paused · 25%"]  # noqa: S314
     refused(api.get(path), 401, "key_required")

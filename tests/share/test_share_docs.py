@@ -73,3 +73,11 @@ def test_the_embeds_show_the_job(api: Asking, stack: RunningStack, tenant: Tenan
     }
     run_in_chromium("docs", {"url": stack.api_url, "pages": pages, "token": tenant.teammate.jwt})
     assert json.dumps(pages).count(stack.api_url) == 3
+
+
+def test_the_sign_in_is_configured_with_the_fields_that_the_page_knows() -> None:
+    said = re.search(
+        r"^```json\n(.*?)^```$", (ROOT / "docs/signing-in.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    assert said is not None
+    assert json.loads(said[1]).keys() == json.loads((ROOT / "public/config.json").read_text()).keys()

@@ -13,7 +13,7 @@ from milepost.local import CHECKOUT
 
 HERE = Path(__file__).parent
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-TENANTS = {"embed": 11, "shared": 6}
+TENANTS = {"embed": 11, "shared": 6, "signin": 11}
 
 
 def run_in_chromium(name: str, stage: object) -> None:
@@ -38,6 +38,7 @@ def test_people_see_and_do_it_in_a_browser(name: str, stack: RunningStack) -> No
     cast = [
         {
             "tenant_id": tenant.tenant_id,
+            "user_id": tenant.owner.user_id,
             "worker_key": tenant.worker_key,
             "operator_key": tenant.operator_key,
             "owner": tenant.owner.jwt,
@@ -46,4 +47,5 @@ def test_people_see_and_do_it_in_a_browser(name: str, stack: RunningStack) -> No
         }
         for tenant in (stack.tenant() for _ in range(TENANTS[name]))
     ]
-    run_in_chromium(name, {"url": stack.api_url, "publishable_key": stack.publishable_key, "tenants": cast})
+    stage = {"url": stack.api_url, "publishable_key": stack.publishable_key, "jwt_secret": stack.jwt_secret}
+    run_in_chromium(name, stage | {"tenants": cast})
