@@ -1596,6 +1596,7 @@ create index if not exists jobs_newest_first on milepost.jobs (tenant_id, create
 create index if not exists jobs_active on milepost.jobs (tenant_id, state) where finished_at is null;
 create index if not exists jobs_waiting on milepost.jobs (tenant_id, kind, priority desc, created_at)
   where state in ('pending', 'retrying');
+create index if not exists jobs_failed on milepost.jobs (tenant_id, finished_at) where state = 'failed';
 
 comment on table milepost.jobs is 'One run of something with an end. Read job_progress for figures that depend on now.';
 comment on column milepost.jobs.job_id is 'Its id; part of the Realtime topic job:<job_id>.';
@@ -5212,9 +5213,47 @@ comment on function milepost.get_job_progress(text) is 'A job by its id or key, 
 revoke execute on function milepost.get_job_progress(text) from public, anon, authenticated;
 grant execute on function milepost.get_job_progress(text) to authenticated, service_role;
 
+-- ==== sql/schema/70_job_rank.sql
+
+-- job_rank: where an active job belongs in a list that is sorted otherwise than by age.
+create or replace function milepost_private.job_rank(
+  job   milepost.jobs,
+  pulse milepost_private.pulses,
+  kind  milepost_private.kinds,
+  sort  text,
+  at    timestamptz
+)
+returns double precision
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  f milepost_private.figures := milepost_private.figures(job, pulse, kind, at);
+begin
+  if sort = 'finishing' then
+    -- A job that has no finish time comes after all that have one.
+    return coalesce(f.eta_ms::double precision, 'Infinity');
+  end if;
+  return case
+    when f.liveness in ('lost', 'stalled') then 0
+    when f.liveness = 'late' then 1
+    when f.rate_limited or f.health in ('fair', 'poor') then 2
+    when job.state = 'retrying' then 3
+    when job.state in ('paused', 'pausing', 'canceling') then 4
+    else 5 end;
+end;
+$$;
+comment on function milepost_private.job_rank(milepost.jobs, milepost_private.pulses, milepost_private.kinds, text, timestamptz) is
+'The place of an active job, smaller first: for sort finishing its remaining ms, for attention 0 (lost or stalled), 1 (late), 2 (rate limited or failing), 3 (retrying), 4 (held by somebody), 5 (as it should be).';
+revoke execute on function milepost_private.job_rank(milepost.jobs, milepost_private.pulses, milepost_private.kinds, text, timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.job_rank(milepost.jobs, milepost_private.pulses, milepost_private.kinds, text, timestamptz) to authenticated, service_role;
+
 -- ==== sql/schema/71_search_jobs.sql
 
--- search_jobs: a tenant's jobs, newest first, keyset paged.
+-- search_jobs: a tenant's jobs, newest first unless sorted otherwise, keyset paged.
+-- It had fewer parameters once; left beside this one, its calls would be ambiguous.
+drop function if exists milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text);
 create or replace function milepost.search_jobs(
   state    text[] default null,
   kind     text[] default null,
@@ -5224,23 +5263,38 @@ create or replace function milepost.search_jobs(
   since    timestamptz default null,
   until    timestamptz default null,
   "limit"  int default 50,
-  after    text default null
+  after    text default null,
+  tenant   uuid default null,
+  sort     text default 'newest'
 )
 returns jsonb
 language plpgsql
 stable
 set search_path = ''
+set plan_cache_mode = 'force_custom_plan'  -- one plan cannot fit every filter and sort
 as $$
 declare
   v_size    int := milepost_private.page_size("limit");
   v_after   jsonb := milepost_private.page_after(after);
-  v_tenants uuid[] := array(select milepost_private.my_tenants());
+  v_tenants uuid[] := array(select t from milepost_private.my_tenants() t where search_jobs.tenant is null or t = search_jobs.tenant);
   v_page    jsonb;
 begin
+  -- GUARD: the sorts there are
+  if sort is null or sort not in ('newest', 'finishing', 'attention') then
+    perform milepost_private.refuse(422, 'invalid_value', format('Expected sort newest, finishing or attention; found %s.', coalesce(sort, 'null')),
+      'Leave it out for newest first.');
+  end if;
   with matching as (
-    select j.job_id, j.created_at
+    select j.job_id, j.created_at, r.rank
     from milepost.jobs j
+    -- Only what is active has a place that depends on now; by age alone, the index gives the order.
+    cross join lateral (select case when search_jobs.sort <> 'newest' then (
+      select milepost_private.job_rank(j, p, k, search_jobs.sort, now())
+      from milepost_private.pulses p
+      left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+      where p.job_id = j.job_id) end) as r (rank)
     where j.tenant_id = any (v_tenants)
+      and (search_jobs.sort = 'newest' or j.finished_at is null)
       and (search_jobs.state is null or j.state = any (search_jobs.state))
       and (search_jobs.kind is null or j.kind = any (search_jobs.kind))
       and (search_jobs.owner is null or j.owner_id = search_jobs.owner)
@@ -5249,7 +5303,9 @@ begin
       and (search_jobs.q is null
            or strpos(lower(j.key || ' ' || j.name || ' ' || j.kind || ' ' || coalesce(j.message, '') || ' ' || coalesce(j.error, '')),
                      lower(search_jobs.q)) > 0)
-      and (v_after is null or (j.created_at, j.job_id) < ((v_after ->> 0)::timestamptz, (v_after ->> 1)::uuid))
+      and (v_after is null or case when r.rank = (v_after ->> 2)::double precision or search_jobs.sort = 'newest'
+             then (j.created_at, j.job_id) < ((v_after ->> 0)::timestamptz, (v_after ->> 1)::uuid)
+             else r.rank > (v_after ->> 2)::double precision end)
       -- Liveness is computed, and only a job that is active can be anything but on time.
       and (search_jobs.liveness is null or (
              select f.liveness = any (search_jobs.liveness)
@@ -5257,24 +5313,25 @@ begin
              left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
              cross join lateral milepost_private.liveness_of(j, p, k, now()) f
              where p.job_id = j.job_id))
-    order by j.created_at desc, j.job_id desc
+    order by r.rank, j.created_at desc, j.job_id desc
     limit v_size + 1
   ), page as (
-    select m.*, row_number() over (order by m.created_at desc, m.job_id desc) as place from matching m
+    select m.job_id, m.created_at, m.rank, row_number() over (order by m.rank, m.created_at desc, m.job_id desc) as place
+    from matching m
   )
   select jsonb_build_object(
     'jobs', coalesce(jsonb_agg(to_jsonb(s) order by p.place) filter (where p.place <= v_size), '[]'),
     'next', case when count(*) > v_size then milepost_private.page_cursor(
-      (select jsonb_build_array(l.created_at, l.job_id) from page l where l.place = v_size)) end)
+      (select jsonb_build_array(l.created_at, l.job_id, l.rank) from page l where l.place = v_size)) end)
   into v_page
   from page p join milepost_private.job_summaries s on s.job_id = p.job_id;
   return v_page;
 end;
 $$;
-comment on function milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text) is
-'Jobs by state, kind, text, owner, liveness and time of creation, newest first: {"jobs", "next"}.';
-revoke execute on function milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text) from public, anon, authenticated;
-grant execute on function milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text) to authenticated, service_role;
+comment on function milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text, uuid, text) is
+'Jobs by state, kind, text, owner, liveness and time of creation, newest first: {"jobs", "next"}. Sort finishing (least time left first) or attention (what is stuck first) lists active jobs only; a job may move between its pages. tenant narrows to one of the caller''s.';
+revoke execute on function milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text, uuid, text) from public, anon, authenticated;
+grant execute on function milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text, uuid, text) to authenticated, service_role;
 
 -- ==== sql/schema/72_lists.sql
 
@@ -5861,6 +5918,58 @@ $$;
 comment on function milepost.list_tenants() is 'The caller''s tenants: [{"tenant_id", "name", "role"}]; role is null for a key.';
 revoke execute on function milepost.list_tenants() from public, anon, authenticated;
 grant execute on function milepost.list_tenants() to authenticated, service_role;
+
+-- ==== sql/schema/79_job_counts.sql
+
+-- job_counts: what runs, waits, is stuck and failed, in figures: the top of a dashboard, by one look at the active jobs.
+create or replace function milepost.job_counts(tenant uuid default null)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_tenants uuid[] := array(select t from milepost_private.my_tenants() t where job_counts.tenant is null or t = job_counts.tenant);
+begin
+  return (
+    with active as (
+      select j.kind, j.state,
+             j.state in ('running', 'completing', 'pausing', 'canceling') as runs,
+             (milepost_private.liveness_of(j, p, k, now())).liveness in ('stalled', 'lost') as stuck,
+             case when j.state in ('running', 'completing') then
+               milepost_private.pace_rate(p.pace, milepost_private.active_clock(p.active_s, p.active_at, p.running, now())) end as rate_per_s
+      from milepost.jobs j
+      left join milepost_private.pulses p on p.job_id = j.job_id
+      left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+      where j.tenant_id = any (v_tenants) and j.finished_at is null
+    ), failed as (
+      select j.kind, count(*) as failures
+      from milepost.jobs j
+      where j.tenant_id = any (v_tenants) and j.state = 'failed' and j.finished_at > now() - interval '24 hours'
+      group by j.kind
+    ), by_kind as (
+      select kind, count(*) filter (where a.runs) as running,
+             count(*) filter (where a.state in ('pending', 'retrying')) as waiting,
+             count(*) filter (where a.state = 'paused') as paused,
+             count(*) filter (where a.stuck) as stuck,
+             coalesce(max(f.failures), 0) as failed_24h,
+             sum(a.rate_per_s) as rate_per_s
+      from active a full join failed f using (kind)
+      group by kind
+    )
+    select jsonb_build_object(
+      'running', coalesce(sum(b.running), 0), 'waiting', coalesce(sum(b.waiting), 0), 'paused', coalesce(sum(b.paused), 0),
+      'stuck', coalesce(sum(b.stuck), 0), 'failed_24h', coalesce(sum(b.failed_24h), 0), 'items_per_s', sum(b.rate_per_s),
+      'kinds', coalesce(jsonb_agg(jsonb_build_object(
+        'kind', b.kind, 'running', b.running, 'waiting', b.waiting, 'paused', b.paused, 'stuck', b.stuck,
+        'failed_24h', b.failed_24h) order by b.kind), '[]'))
+    from by_kind b);
+end;
+$$;
+comment on function milepost.job_counts(uuid) is
+'Active jobs in figures, of one tenant or of all that the caller may read: {"running", "waiting", "paused", "stuck", "failed_24h", "items_per_s", "kinds": [...]}; failed_24h counts jobs that failed within the last 24 hours; items_per_s is null while nothing has a rate.';
+revoke execute on function milepost.job_counts(uuid) from public, anon, authenticated;
+grant execute on function milepost.job_counts(uuid) to authenticated, service_role;
 
 -- ==== sql/schema/79_job_predictions.sql
 

@@ -57,6 +57,7 @@ create index if not exists jobs_newest_first on milepost.jobs (tenant_id, create
 create index if not exists jobs_active on milepost.jobs (tenant_id, state) where finished_at is null;
 create index if not exists jobs_waiting on milepost.jobs (tenant_id, kind, priority desc, created_at)
   where state in ('pending', 'retrying');
+create index if not exists jobs_failed on milepost.jobs (tenant_id, finished_at) where state = 'failed';
 
 comment on table milepost.jobs is 'One run of something with an end. Read job_progress for figures that depend on now.';
 comment on column milepost.jobs.job_id is 'Its id; part of the Realtime topic job:<job_id>.';
