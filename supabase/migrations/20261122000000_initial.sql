@@ -2771,6 +2771,29 @@ comment on function milepost_private.backoff_ms(bigint, int) is
 revoke execute on function milepost_private.backoff_ms(bigint, int) from public, anon, authenticated;
 grant execute on function milepost_private.backoff_ms(bigint, int) to service_role;
 
+-- ==== sql/schema/39_actor_in_words.sql
+
+-- actor_in_words: who did it, as a sentence says it: ids mean nothing to people.
+create or replace function milepost_private.actor_in_words(actor text)
+returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return case
+    when actor is null then 'somebody'
+    when actor like 'worker:%' then 'its worker ' || substr(actor, 8)
+    when actor like 'key:%' then 'the holder of an operator key'
+    when actor like 'user:%' then 'a person'
+    when actor = 'system' then 'Milepost'
+    else actor end;
+end;
+$$;
+comment on function milepost_private.actor_in_words(text) is 'worker:<name>, user:<id>, key:<id> or system in words.';
+revoke execute on function milepost_private.actor_in_words(text) from public, anon, authenticated;
+grant execute on function milepost_private.actor_in_words(text) to authenticated, service_role;
+
 -- ==== sql/schema/39_correlation_id.sql
 
 -- correlation_id: what ties an event to the request that caused it.
@@ -4504,7 +4527,10 @@ begin
     end if;
     perform milepost_private.transition(v_job.job_id,
       case when v_job.attempt < v_job.max_attempts then 'retrying' else 'failed' end, 'reset',
-      format('%s: no progress for %s s, more than %s s (%s)', v_stuck.liveness, round(v_stuck.silence_s), round(v_stuck.threshold_s::numeric, 1), v_stuck.reason),
+      format('%s for %s; more than %s is unusual for it',
+             case v_stuck.reason when 'no_contact' then 'Nothing was heard of it' when 'never_started' then 'It did not start'
+                                 when 'no_net_progress' then 'It reported, without a new high,' else 'It reported, but made no progress' end,
+             milepost_private.seconds_in_words(v_stuck.silence_s), milepost_private.seconds_in_words(v_stuck.threshold_s)),
       'system', v_now);
     if v_job.attempt < v_job.max_attempts then v_reset := v_reset + 1; else v_failed := v_failed + 1; end if;
   end loop;
@@ -5698,16 +5724,16 @@ begin
   v_summary := case
     when v_job.state = 'completed' then format('Completed after %s of work.', milepost_private.seconds_in_words(f.time_processing_ms / 1000.0))
     when v_job.state = 'failed' then format('Failed in attempt %s of %s: %s', v_job.attempt, v_job.max_attempts, coalesce(v_job.error, 'no reason was given'))
-    when v_job.state = 'canceled' then format('Canceled%s.', coalesce(' by ' || v_job.state_actor, ''))
+    when v_job.state = 'canceled' then format('Canceled%s.', ' by ' || milepost_private.actor_in_words(v_job.state_actor))
     when v_job.state = 'pending' and v_job.run_after > at then
       format('Waiting for its time, in %s.', milepost_private.seconds_in_words(extract(epoch from v_job.run_after - at)))
     when v_job.state = 'pending' then format('Waiting for a worker to claim it%s.', v_queue)
     when v_job.state = 'retrying' then format('Waiting for attempt %s of %s%s: %s', v_job.attempt, v_job.max_attempts,
       case when v_job.run_after > at then ', in ' || milepost_private.seconds_in_words(extract(epoch from v_job.run_after - at)) else v_queue end,
       coalesce(v_job.state_reason, 'the last attempt ended'))
-    when v_job.state = 'paused' then format('Paused by %s%s.', coalesce(v_job.state_actor, 'a worker'), coalesce(': ' || v_job.state_reason, ''))
-    when v_job.state = 'pausing' then format('Asked to pause by %s; its workers have not acknowledged yet.', v_job.state_actor)
-    when v_job.state = 'canceling' then format('Asked to cancel by %s; its workers have not acknowledged yet.', v_job.state_actor)
+    when v_job.state = 'paused' then format('Paused by %s%s.', milepost_private.actor_in_words(v_job.state_actor), coalesce(': ' || v_job.state_reason, ''))
+    when v_job.state = 'pausing' then format('Asked to pause by %s; its workers have not acknowledged yet.', milepost_private.actor_in_words(v_job.state_actor))
+    when v_job.state = 'canceling' then format('Asked to cancel by %s; its workers have not acknowledged yet.', milepost_private.actor_in_words(v_job.state_actor))
     when f.rate_limited then format('Rate limited for another %s.', milepost_private.seconds_in_words(extract(epoch from v_job.rate_limited_until - at)))
     when f.liveness = 'lost' then format('Lost: nothing was heard for %s.', milepost_private.seconds_in_words(extract(epoch from at - coalesce(v_job.last_checkpoint_at, v_job.attempt_started_at))))
     when f.liveness_reason = 'no_net_progress' then 'Stalled: its count falls and climbs without a new high.'
