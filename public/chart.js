@@ -144,7 +144,7 @@ function plotIn(node, height, scales, series, axisY, hooks, point, data) {
     cursor: { sync: { key: "course" }, y: false, drag: { x: false, y: false }, points: { show: false } },
     scales,
     axes: [
-      { ...axis, grid: { show: false }, values: (_, marks) => marks.map((at) => words.clockTime(at * 1000)), space: 72 },
+      { ...axis, size: 28, grid: { show: false }, values: (_, marks) => marks.map((at) => words.mark(at, marks[1] - marks[0])), space: 84 },
       { ...axis, size: 56, values: (_, marks) => marks.map((value) => words.amount(value)), ...axisY },
     ],
     series: [{}, ...series],
@@ -214,7 +214,7 @@ function farPlot(node, state, point) {
     ctx.restore();
   }
   return plotIn(node, 220,
-    { x: { time: true, range: () => timeRange(state()) }, y: { range: (_, low, high) => [0, Math.max(1, 1.04 * Math.max(high, state().job.items_total ?? 0))] } },
+    { x: { time: true, range: () => timeRange(state()) }, y: { range: (_, __, high) => [0, Math.max(1, 1.04 * Math.max(high, state().job.items_total ?? 0))] } },
     [{ stroke: () => color("accent"), width: 2, fill: () => color("wash"), points: { show: false } }],
     {}, { drawAxes: [under] }, point,
     () => {
@@ -226,7 +226,7 @@ function farPlot(node, state, point) {
 function fastPlot(node, state, point) {
   const color = colors(node);
   return plotIn(node, 120,
-    { x: { time: true, range: () => timeRange(state()) }, y: { range: (_, low, high) => [0, 1.15 * (high || 1)] } },
+    { x: { time: true, range: () => timeRange(state()) }, y: { range: (_, __, high) => [0, 1.15 * (high || 1)] } },
     [{ stroke: () => color("good"), width: 1.5, paths: uPlot.paths.stepped({ align: -1 }), points: { show: false } }],
     { space: 36 }, {}, point,
     () => {

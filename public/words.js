@@ -6,6 +6,8 @@ const fine = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 3 });
 const tenth = new Intl.NumberFormat(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
 const hour = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
+const second = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+const date = new Intl.DateTimeFormat(undefined, { dateStyle: "short" });
 const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
 export const UNKNOWN = "–";
@@ -132,6 +134,11 @@ export function when(iso, now = Date.now()) {
 
 export function exactly(iso) {
   return iso ? moment.format(Date.parse(iso)) : "";
+}
+
+/** A mark on an axis of time: as fine as what lies between marks. Both in s. */
+export function mark(at, apart) {
+  return (apart < 60 ? second : apart < 43_200 ? hour : date).format(at * 1000);
 }
 
 /** The hour of a moment given in ms. */

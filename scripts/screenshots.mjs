@@ -100,6 +100,7 @@ try {
   for (const { name, width, height, job, address, ...looks } of views) {
     const page = await browser.newPage({ viewport: { width, height }, deviceScaleFactor: looks.isMobile ? 2 : 1, locale: "en-GB", ...looks });
     await page.goto(access.dashboard_url);
+    await page.locator("li.job").first().waitFor();
     if (address) await page.evaluate((to) => (location.hash = to), address);
     if (job) await page.getByRole("link", { name: job }).click();
     await page.locator('.connection[data-state="live"]').waitFor();
