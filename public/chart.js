@@ -103,7 +103,7 @@ export function courseCharts(database, jobId, fail) {
       job = shown;
       if (isOther || Date.now() - readAt > READ_AGAIN_MS) read();
       if (!course) return;
-      extend(course, job, Date.parse(job.last_checkpoint_at ?? job.created_at) / 1000);
+      extend(course, job, Date.now() / 1000);
       drawSoon();
     },
     close() {
@@ -117,9 +117,8 @@ export function courseCharts(database, jobId, fail) {
 }
 
 /** The chart in words. */
-function sentence(job, { beganS, points, earlier }) {
-  const last = points.at(-1);
-  const said = [`${words.settled(job)} after ${words.duration(Math.max(0, last.at - beganS) * 1000)}.`];
+function sentence(job, { earlier }) {
+  const said = [`${words.settled(job)} after ${words.duration(job.time_processing_ms)} of work.`];
   if (job.eta_ms !== null) {
     const now = Date.now();
     const [low, high] = [job.eta_low_ms, job.eta_high_ms].map((eta) => words.clockTime(now + eta));
@@ -140,7 +139,7 @@ function plotIn(node, height, scales, series, axisY, hooks, point, data) {
   const color = (name) => () => colors(node)(name);
   const axis = { stroke: color("quiet"), font: "11px ui-sans-serif, system-ui, sans-serif", ticks: { show: false }, grid: { stroke: color("line"), width: 1 } };
   const plot = new uPlot({
-    width: Math.max(200, node.clientWidth), height, pxAlign: true, legend: { show: false }, padding: [10, 12, 0, 0],
+    width: Math.max(200, node.clientWidth), height, pxAlign: true, legend: { show: false }, padding: [10, 28, 0, 0],
     cursor: { sync: { key: "course" }, y: false, drag: { x: false, y: false }, points: { show: false } },
     scales,
     axes: [

@@ -14,9 +14,9 @@ export function makeCourse({ checkpoints, predictions }, beganS) {
     points,
     earlier: predictions
       .filter(({ eta_ms: eta }) => eta !== null)
-      .map(({ tenth, t, eta_ms, eta_low_ms, eta_high_ms, true_ms }) => ({
-        tenth, at: beganS + t, done: doneAt(points, beganS + t), end: beganS + t + eta_ms / 1000,
-        low: beganS + t + eta_low_ms / 1000, high: beganS + t + eta_high_ms / 1000, trueEnd: true_ms === null ? null : beganS + t + true_ms / 1000,
+      .map(({ tenth, t, eta_ms, eta_low_ms, eta_high_ms }) => ({
+        tenth, at: beganS + t, done: doneAt(points, beganS + t),
+        end: beganS + t + eta_ms / 1000, low: beganS + t + eta_low_ms / 1000, high: beganS + t + eta_high_ms / 1000,
       })),
   };
 }
@@ -26,16 +26,16 @@ export function settledOf(job) {
   return job.items_completed + job.items_failed + job.items_skipped + job.items_canceled;
 }
 
-/** Adds what the job is now, unless it stands where it stood. */
-export function extend(course, job, atS) {
+/** Adds what the job is now, at the time of its last checkpoint; a new attempt falls back to its cursor without one. */
+export function extend(course, job, nowS) {
   const { points } = course;
   const done = settledOf(job);
   const last = points.at(-1);
-  if (last && (last.done === done || atS <= last.at)) return false;
+  const atS = done < last?.done ? nowS : Date.parse(job.last_checkpoint_at) / 1000;
+  if (!(atS > (last?.at ?? 0)) || last?.done === done) return;
   points.push({ at: atS, done, total: job.items_total });
   // Of a long watch every other point is enough, save for the latest.
   if (points.length > MOST_POINTS) course.points = points.filter((_, n) => n % 2 === 0 || n > points.length - 20);
-  return true;
 }
 
 /** Items a second between points that are far enough apart to mean something; null where it went back, as a new attempt does. */

@@ -16,7 +16,7 @@ import * as words from "./words.js";
 
 const EXPLAIN_AGAIN_MS = 10_000;
 // Reasons that say more than the sentence does.
-const TELLING = ["slow", "slowest_worker", "past_deadline", "retried"];
+const TELLING = ["slow", "slowest_worker", "past_deadline"];
 
 /**
  * @param {object} session {client, userId, roles}

@@ -82,10 +82,10 @@ export function listView(session, shell) {
 
   /** Puts every job where it belongs. */
   function arrange() {
-    isOrderDue = false;
     // Until the answer to a new question is there, the old one stays, without a flash of nothing.
-    attribute(list, "aria-busy", !watch.loaded && listed > 0 && !failure && "true");
-    if (list.ariaBusy === "true") return;
+    isOrderDue = !watch.loaded && listed > 0 && !failure;
+    attribute(list, "aria-busy", isOrderDue && "true");
+    if (isOrderDue) return;
     orderedAt = Date.now();
     const jobs = watch.jobs;
     listed = jobs.length;

@@ -30,7 +30,7 @@ async function work(until) {
   await post("/v1/jobs", { job: "thumbnails-2026-11", name: "Thumbnails for November", kind: "media", unit: "files", items_total: 18400, start: false });
   await post("/v1/jobs", { job: "reindex-eu", name: "Reindex search, EU", kind: "reindex", unit: "docs", items_total: 640_000, stall_after_ms: 12_000 });
   await post("/v1/jobs", { job: "invoices-2026-10", name: "Invoices for October", kind: "billing", unit: "invoices", items_total: 3120, max_attempts: 1 });
-  await post("/v1/jobs", { job: "nightly-import", name: "Nightly import", kind: "csv_import", unit: "rows", items_total: 560_000,
+  await post("/v1/jobs", { job: "nightly-import", name: "Nightly import", kind: "csv_import", unit: "rows", items_total: 900_000,
     metadata: { owner: "etl", source: "s3://warehouse/2026-11-22" }, stages: [{ name: "extract", weight: 1 }, { name: "load", weight: 4 }, { name: "verify", weight: 2 }] });
   const began = Date.now();
   let n = 0;
@@ -54,7 +54,7 @@ async function work(until) {
         ...(k === 0 ? { message: `chunk ${n} of 480`, cursor: { file: "part-0007.csv", offset: rows } } : {}),
         stage: s < 6
           ? { name: "extract", items_total: 48, items_completed: Math.floor(s * 2.6) }
-          : [{ name: "extract", items_total: 48, items_completed: 16, state: "completed" }, { name: "load", items_total: 560_000, items_completed: Math.floor(rows * share * 0.9), state: "running" }],
+          : [{ name: "extract", items_total: 48, items_completed: 16, state: "completed" }, { name: "load", items_total: 900_000, items_completed: Math.floor(rows * share * 0.9), state: "running" }],
         ...(k === 0 && n % 3 === 0 ? { items: [{ key: `part-${String(n / 3).padStart(4, "0")}.csv`, stage: "load", state: failed ? "failed" : "completed", duration_ms: 640 + 37 * (n % 11), payload: { rows: 41_250, host: "etl-1" }, error: failed ? "row 812: expected 14 columns, found 13" : null }] } : {}),
       })),
       ...shards.flatMap((shard) => shard(s)),

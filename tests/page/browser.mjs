@@ -59,8 +59,8 @@ export const violations = async (page) => {
   return found.map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => html.slice(0, 160) + failureSummary).join(" | ")}`);
 };
 /** What reaches beyond the right edge, save in a box that scrolls by itself. */
-export const tooWide = (page) => page.evaluate(() =>
+export const tooWide = (page) => page.evaluate((width) =>
   [...document.querySelectorAll("body *:not(.bar *, .spoken, .scrolls *, .job .sub, .job a)")]
-    .filter((element) => element.getBoundingClientRect().right > innerWidth + 0.5)
-    .concat(document.scrollingElement.scrollWidth > innerWidth ? [document.body] : [])
-    .map(({ outerHTML }) => outerHTML.slice(0, 120)));
+    .filter((element) => element.getBoundingClientRect().right > width + 0.5)
+    .concat(document.scrollingElement.scrollWidth > width ? [document.body] : [])
+    .map(({ outerHTML }) => outerHTML.slice(0, 120)), page.viewportSize().width);

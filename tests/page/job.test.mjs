@@ -121,7 +121,7 @@ for (const colorScheme of ["light", "dark"]) {
     assert.deepEqual(loaded, []);
     await page.locator("li.job a").click();
     const chart = page.locator("section.course");
-    await shows(chart, /40 of 100 rows after[^]*Likely done/);
+    await shows(chart, /40 of 100 rows after .* of work[^]*Likely done/);
     assert.equal(loaded.length, 2);
     const painted = () => chart.locator("canvas").first().evaluate((canvas) => {
       const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);

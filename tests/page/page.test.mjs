@@ -136,21 +136,54 @@ onPage("offline it keeps the last picture, says so, and goes on when back", asyn
 onPage("what people wrote never becomes HTML", async (page) => {
   const tenant = newTenant();
   const evil = `<img src=x onerror="window.hacked = 1"><script>window.hacked = 1</script><b>bold</b>`;
-  const { job_id: id } = await create(tenant, { job: evil, name: evil, kind: evil, unit: evil, items_total: 10, metadata: { [evil]: evil }, stages: [{ name: evil }] });
+  const { job_id: id } = await create(tenant, { job: evil, name: evil, kind: evil, unit: evil, items_total: 10, retry_backoff_ms: 1, metadata: { [evil]: evil }, stages: [{ name: evil }] });
   await checkpoint(tenant, { job: id, worker: evil, items_completed: 1, message: evil, stage: { name: evil, state: "running" }, cursor: { [evil]: evil }, items: [{ key: evil, state: "failed", error: evil, payload: { [evil]: evil } }] });
+  await checkpoint(tenant, { job: id, worker: evil, items_completed: 3 });
   await open(page, tenant.owner);
   await shows(row(page, "onerror"), /<script>[^]*<b>bold<\/b>/);
+  await page.getByLabel("By kind").check();
+  await shows(page.locator(".group"), /<b>bold<\/b>/);
   await page.locator("li.job a").click();
   await heading(page, /onerror/).waitFor();
   await page.locator(".items .key").click();
+  await page.getByText("As a table").click();
+  await shows(page.locator(".course table").first(), /Done over time/);
   await page.getByLabel("progress and items too").check();
   await shows(page.locator(".events"), /Item failed/);
+  await page.getByRole("button", { name: "Priority", exact: true }).click();
+  await shows(page.getByRole("dialog"), /<b>bold/);
+  await page.keyboard.press("Escape");
   await page.getByRole("button", { name: "Cancel", exact: true }).click();
   await shows(page.getByRole("dialog"), /<b>bold/);
+  await page.keyboard.press("Escape");
   await checkpoint(tenant, { job: id, worker: evil, state: "failed", reason: evil });
+  await shows(page.locator(".attempts"), /<b>bold/);
   assert.equal(await page.evaluate(() => window.hacked), undefined);
   assert.deepEqual(await page.evaluate(() => [...document.querySelectorAll("img, b, main script")].map(({ outerHTML }) => outerHTML)), []);
 });
+
+onPage("the page permits nothing but its own scripts and styles", async (page) => {
+  const tenant = newTenant();
+  await open(page, tenant.owner);
+  const policy = await page.locator('meta[http-equiv="Content-Security-Policy"]').getAttribute("content");
+  for (const rule of ["default-src 'none'", "script-src 'self'", "style-src 'self'", "base-uri 'none'", "form-action 'none'", "require-trusted-types-for 'script'"]) assert.ok(policy.includes(`${rule};`) || policy.endsWith(rule), rule);
+  assert.doesNotMatch(policy, /unsafe/);
+  const refused = await page.evaluate(async () => {
+    const violations = [];
+    addEventListener("securitypolicyviolation", ({ effectiveDirective }) => violations.push(effectiveDirective));
+    const style = document.createElement("style");
+    style.textContent = "body { color: red }";
+    document.head.append(style);
+    try {
+      document.body.innerHTML += "<b>";
+    } catch (error) {
+      violations.push(error.name);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    return violations.sort();
+  });
+  assert.deepEqual(refused, ["TypeError", "require-trusted-types-for", "style-src-elem"]);
+}, { allow: /Content Security Policy|TrustedHTML/ });
 
 for (const colorScheme of ["light", "dark"]) {
   onPage(`axe finds nothing to object to in ${colorScheme}`, async (page) => {
@@ -168,6 +201,9 @@ for (const colorScheme of ["light", "dark"]) {
     await open(page, tenant.owner);
     await row(page, "Nightly import").waitFor();
     await live(page);
+    assert.deepEqual(await violations(page), []);
+    await page.getByLabel("By kind").check();
+    await page.locator(".group").first().waitFor();
     assert.deepEqual(await violations(page), []);
     await page.evaluate((to) => (location.hash = to), `/jobs/${id}`);
     await page.locator(".items .key").first().click();

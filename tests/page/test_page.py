@@ -75,6 +75,10 @@ def stage(stack: RunningStack, tenants: int) -> dict[str, object]:
     }
 
 
+def test_a_course_is_what_the_checkpoints_told() -> None:
+    run_tests("course.test.mjs")
+
+
 def test_the_client_is_right_in_a_world_that_misbehaves() -> None:
     run_tests("milepost.test.mjs")
 
