@@ -219,11 +219,14 @@ onPage("on a phone nothing scrolls sideways", async (page) => {
   const long = "a-very-long-name-".repeat(9);
   const { job_id: id } = await create(tenant, { job: long, name: long, unit: "rows", items_total: 2_000_000, metadata: { [long]: long }, stages: [{ name: "one" }, { name: long }] });
   await checkpoint(tenant, { job: id, worker: long, items_completed: 1_234_567, items_failed: 99_999, message: long, items: [{ key: long, stage: long, state: "completed" }] });
+  await checkpoint(tenant, { job: id, worker: long, items_completed: 1_300_000 });
   await open(page, tenant.owner);
   await row(page, long).waitFor();
   assert.deepEqual(await tooWide(page), []);
   await page.locator("li.job a").click();
   await page.locator(".items .key").click();
+  await page.getByText("As a table").click();
+  await page.locator(".course canvas").first().waitFor();
   assert.deepEqual(await tooWide(page), []);
 }, { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true });
 
