@@ -14,7 +14,6 @@ export function eventList(database, jobId, fail) {
   const shown = new Map(); // version -> row
   let most = LAST; // rows kept; more once earlier ones were asked for
   let next = null; // the cursor to what is earlier
-  let seen = 0; // the greatest version that was heard
   let isReading = false;
   let isDue = false;
   const list = el("ol", { class: "events", reversed: true });
@@ -112,8 +111,6 @@ export function eventList(database, jobId, fail) {
       for (const { name } of stages.slice(stage.options.length - 1)) stage.append(el("option", { value: name }, name));
     },
     hear(event) {
-      if (seen && event.version > seen + 1) read();
-      seen = Math.max(seen, event.version);
       if (wanted(event)) add(event);
     },
     tick(now) {

@@ -64,6 +64,7 @@ export function jobView({ client, userId, roles }, shell, jobId) {
   let asked = null; // what was asked of it and is not answered yet
   let explained = { of: null, at: 0 };
   let announced = null;
+  let heard = 0; // the version that events and items know of
 
   /** Asks it of the job. Meanwhile the page says so; what it then shows is what the database answered. */
   async function act(verb, given) {
@@ -78,6 +79,12 @@ export function jobView({ client, userId, roles }, shell, jobId) {
       asked = null;
       paint();
     }
+  }
+
+  function readParts(version) {
+    heard = version;
+    events.read();
+    items.read();
   }
 
   async function toggleBell() {
@@ -178,8 +185,12 @@ export function jobView({ client, userId, roles }, shell, jobId) {
     onChange(changed) {
       job = changed;
       paint();
+      // A read was faster than a message, which then is none any more: what it would have told has to be read, too.
+      if (changed.version > heard) readParts(changed.version);
     },
     onEvent(event) {
+      if (heard && event.version > heard + 1) readParts(event.version);
+      heard = event.version;
       events.hear(event);
       items.hear(event);
     },

@@ -199,6 +199,23 @@ onPage("the last events are shown, the rest on demand, and those of a stage alon
   assert.doesNotMatch(await page.locator(".events").innerText(), /other/);
 });
 
+onPage("an item whose message was lost is shown all the same", async (page) => {
+  const tenant = newTenant();
+  const id = await course(tenant, "import", [1]);
+  await page.routeWebSocket(/realtime/, (socket) => {
+    const server = socket.connectToServer();
+    server.onMessage((message) => String(message).includes("item.changed") || socket.send(message));
+  });
+  await open(page, tenant.owner, `/jobs/${id}`);
+  await live(page);
+  await shows(page.locator(".far"), /1 of 100/);
+  await checkpoint(tenant, { job: "import", items: [{ key: "a.wav", state: "completed" }] });
+  await checkpoint(tenant, { job: "import", items_completed: 2 });
+  await shows(page.locator(".items tbody"), /a\.wav/);
+  await page.getByLabel("progress and items too").check();
+  await shows(page.locator(".events"), /Item completed\na\.wav/);
+});
+
 onPage("earlier attempts are told with how they ended", async (page) => {
   const tenant = newTenant();
   const { job_id: id } = await create(tenant, { job: "import", max_attempts: 3, retry_backoff_ms: 1 });
