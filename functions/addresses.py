@@ -69,6 +69,11 @@ class Jobs(Page):
     """Jobs created at this time or later."""
     until: One[Timestamp] | None = None
     """Jobs created before this time."""
+    tenant: One[Uuid] | None = None
+    """Jobs of this tenant, for members of several."""
+    sort: One[Literal["newest", "finishing", "attention"]] | None = None
+    """`newest` first unless said otherwise; `finishing` (least time left first) and `attention` (stuck
+    first) list active jobs only, and a job may move between their pages."""
 
 
 class Finished(Query):

@@ -39,7 +39,7 @@ def claim(request: Request) -> Response:
 
 
 def search(request: Request) -> Response:
-    """GET /v1/jobs: one page of jobs, newest first."""
+    """GET /v1/jobs: one page of jobs, newest first unless sorted otherwise."""
     caller = callers.identify(request)
     return answer(database.as_caller(caller, "search_jobs", addresses.query(addresses.Jobs, request)))
 

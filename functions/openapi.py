@@ -58,7 +58,7 @@ OPERATIONS = [
         models.NewJob,
         others=_CREATED,
     ),
-    Operation("get", "/v1/jobs", "List jobs, newest first", models.JobList, query=addresses.Jobs),
+    Operation("get", "/v1/jobs", "List jobs, newest first or sorted", models.JobList, query=addresses.Jobs),
     Operation(
         "post",
         "/v1/jobs/claim",

@@ -1,24 +1,34 @@
 // The page: who is looking, at what, and how well it is connected.
 
 import { attribute, el, text } from "./dom.js";
-import { jobView } from "./job.js";
+import { favicon } from "./icon.js";
+import { listenToKeys, showHelp } from "./keys.js";
 import { listView } from "./list.js";
 import { startSession } from "./session.js";
 import { signInView } from "./signin.js";
 import * as words from "./words.js";
 
+// Which address is shown by what. A view has `node`, `focus(jobId)` and `close()`, and where they mean something
+// `show(parameters)`, `hide()` (it stays, behind what is shown next), `refresh()`, `tick(now)`, `step(by)`, `focusSearch()`.
+const ROUTES = [
+  { path: /^\/jobs\/([0-9a-f-]{36})$/i, place: "jobs", load: async () => (await import("./job.js")).jobView },
+  { path: /^\/history$/, place: "history", load: async () => (await import("./history.js")).historyView },
+  { path: /^/, place: "jobs", load: async () => listView },
+];
+const SIGNED_OUT = new Set(["PGRST301", "PGRST303"]); // the token is not valid, or not any more
+const LAST_TENANT = "milepost.tenant";
+
 const main = document.querySelector("main");
 const header = document.querySelector("body > header");
+const places = header.querySelectorAll("nav a");
 const tenants = header.querySelector("select");
 const connection = header.querySelector(".connection");
 const notice = document.querySelector(".notice");
 const aloud = document.querySelector("[role=status].spoken");
-const SIGNED_OUT = new Set(["PGRST301", "PGRST303"]); // the token is not valid, or not any more
 
-let session = null; // {client, auth, userId, signOut, tenantId, role}
-let list = null;
-let view = null; // what is shown: the list or a job
-let scrolled = 0; // where the list was left
+let session = null; // {client, auth, userId, signOut, tenantId, roles}
+let view = null; // what is shown
+let behind = null; // a view that waits, with what it showed, for somebody to come back
 let status = { state: "connecting" };
 
 async function begin() {
@@ -40,49 +50,47 @@ async function begin() {
     if (session) enter(why);
   });
   session = { client, auth };
-  header.querySelector("button").addEventListener("click", () => session.signOut?.());
   if (who !== undefined) enter();
 
   async function enter(why) {
     leave();
-    Object.assign(session, { userId: who?.userId, signOut: who?.signOut, tenantId: null, role: null });
+    Object.assign(session, { userId: who?.userId, signOut: who?.signOut, tenantId: null, roles: {} });
     if (!who) return showSignIn(why);
-    const { data, error } = await client.schema("milepost").from("tenants").select("tenant_id, name").order("name");
+    const { data, error } = await client.schema("milepost").rpc("list_tenants");
     if (error) {
-      if (isSignedOut(error)) return showSignIn("Your sign-in has ended. Sign in again.");
+      if (isSignedOut(error)) return endSession();
       stop("Milepost cannot be reached.", `${error.message} It is tried again in a moment.`);
       setTimeout(enter, 3000);
       return;
     }
+    header.hidden = false;
     if (data.length === 0) {
-      header.hidden = false;
       return stop("You belong to no tenant.", `Ask an admin to add you: milepost members add --user ${who.userId} --tenant … --role viewer`);
     }
+    session.roles = Object.fromEntries(data.map(({ tenant_id, role }) => [tenant_id, role]));
     tenants.replaceChildren(...data.map(({ tenant_id, name }) => el("option", { value: tenant_id }, name)));
     tenants.hidden = data.length === 1;
     text(header.querySelector(".tenant"), data.length === 1 ? data[0].name : "");
-    header.hidden = false;
-    await chooseTenant(data[0].tenant_id);
+    const last = localStorage.getItem(LAST_TENANT);
+    tenants.value = session.roles[last] === undefined ? data[0].tenant_id : last;
+    session.tenantId = tenants.value;
+    route();
   }
 }
 
-async function chooseTenant(tenantId) {
-  leave();
-  const { data } = await session.client.schema("milepost").from("members").select("role").eq("tenant_id", tenantId).eq("user_id", session.userId).maybeSingle();
-  // Without an answer one may look; the database refuses what is not allowed in any case.
-  Object.assign(session, { tenantId, role: data?.role ?? null });
-  route();
-}
-
 tenants.addEventListener("change", () => {
+  localStorage.setItem(LAST_TENANT, tenants.value);
+  leave();
+  session.tenantId = tenants.value;
   history.replaceState(null, "", "#/");
-  chooseTenant(tenants.value);
+  route();
 });
+header.querySelector("[data-act=help]").addEventListener("click", showHelp);
+header.querySelector("[data-act=sign-out]").addEventListener("click", () => session.signOut?.());
 
 function leave() {
-  if (view !== list) view?.close();
-  list?.close();
-  list = view = null;
+  for (const one of new Set([view, behind?.view])) one?.close();
+  view = behind = null;
   main.replaceChildren();
 }
 
@@ -90,7 +98,7 @@ function showSignIn(why) {
   leave();
   header.hidden = true;
   notice.hidden = true;
-  document.title = "Milepost";
+  shell.title("Milepost");
   const signIn = signInView(session.auth, why);
   main.replaceChildren(signIn.node);
   signIn.focus();
@@ -101,59 +109,56 @@ function stop(said, hint) {
 }
 
 /** Shows what the address says: #/?state=running, #/jobs/<id>, #/history. */
-function route() {
+async function route() {
   if (!session?.tenantId) return;
-  const [path, given] = location.hash.replace(/^#/, "").split("?");
-  const jobId = path.match(/^\/jobs\/([0-9a-f-]{36})$/i)?.[1];
-  if (path === "/history") {
-    showHistory(Object.fromEntries(new URLSearchParams(given)));
-  } else if (jobId) {
-    if (view?.jobId === jobId) return;
-    if (view === list && list) scrolled = scrollY;
-    list?.hide();
-    if (view !== list) view?.close();
-    view = { ...jobView(session, shell, jobId), jobId };
-    main.append(view.node);
-    scrollTo(0, 0);
-    view.focus();
-  } else {
-    const from = view;
-    if (from !== list) from?.close();
-    if (!list) {
-      list = listView(session, shell);
-      main.replaceChildren(list.node);
-    }
-    view = list;
-    list.show(Object.fromEntries(new URLSearchParams(given)));
-    if (from && from !== list) {
-      scrollTo(0, scrolled);
-      list.focus(from.jobId);
-    }
+  const { hash } = location;
+  const [path, given] = hash.replace(/^#/, "").split("?");
+  const { path: pattern, place, load } = ROUTES.find((one) => one.path.test(path));
+  const [, jobId] = path.match(pattern);
+  const parameters = Object.fromEntries(new URLSearchParams(given));
+  let make;
+  try {
+    make = await load();
+  } catch {
+    leave();
+    return stop("This view cannot be loaded.", "Check the connection, then reload the page.");
   }
-}
+  // Somebody went on, or signed out, while it was loaded.
+  if (location.hash !== hash || !session.tenantId) return;
+  for (const link of places) attribute(link, "aria-current", link.dataset.place === place && "page");
 
-async function showHistory(parameters) {
-  if (!view?.isHistory) {
-    const { historyView } = await import("./history.js");
-    if (!location.hash.startsWith("#/history") || !session?.tenantId) return;
-    list?.hide();
-    if (view !== list) view?.close();
-    view = { ...historyView(session, shell), isHistory: true };
-    main.append(view.node);
-    view.focus();
-  }
-  view.show(parameters);
+  const from = view;
+  if (!jobId) shell.back = hash || "#/";
+  if (from && from.make === make && from.jobId === jobId) return from.show?.(parameters);
+  if (from?.hide) {
+    behind?.view.close();
+    behind = { view: from, scrolled: scrollY };
+    from.hide();
+  } else from?.close();
+
+  const isBack = behind?.view.make === make && behind.view.jobId === jobId;
+  const { scrolled } = behind ?? {};
+  view = isBack ? behind.view : Object.assign(make(session, shell, jobId), { make, jobId });
+  if (isBack) behind = null;
+  else main.append(view.node);
+  for (const stray of main.querySelectorAll(":scope > .empty, :scope > noscript")) stray.remove();
+  view.show?.(parameters);
+  scrollTo(0, isBack ? scrolled : 0);
+  if (from || jobId) view.focus(from?.jobId);
 }
 
 const shell = {
   apiUrl: "",
+  back: "#/", // where a job's page leads back to
   go(address, { replace } = {}) {
     if (replace) history.replaceState(null, "", address);
     else location.hash = address;
     route();
   },
-  title(said) {
+  /** What the tab shows: words, and how far a job is. */
+  title(said, job = null) {
     if (document.title !== said) document.title = said;
+    favicon(job);
   },
   /** Aloud, for those who do not see it. */
   say(sentence) {
@@ -169,8 +174,8 @@ const shell = {
 };
 
 function endSession() {
-  showSignIn("Your sign-in has ended. Sign in again.");
   session.tenantId = null;
+  showSignIn("Your sign-in has ended. Sign in again.");
 }
 
 function isSignedOut(error) {
@@ -187,34 +192,28 @@ const CONNECTIONS = {
 
 function showStatus() {
   const state = navigator.onLine ? status.state : "offline";
-  const [label, words_] = CONNECTIONS[state];
+  const [label, said] = CONNECTIONS[state];
   const before = connection.dataset.state;
   attribute(connection, "data-state", state);
-  attribute(connection, "title", status.reason && state === "polling" ? `${words_} (${status.reason})` : words_);
+  attribute(connection, "title", status.reason && state === "polling" ? `${said} (${status.reason})` : said);
   text(connection.querySelector("span"), label);
   const isTrouble = state === "offline" || state === "unreachable" || state === "polling";
   notice.hidden = !isTrouble;
-  text(notice, isTrouble ? words_ + (status.readAt && state !== "polling" ? ` As of ${words.clockTime(status.readAt)}.` : "") : "");
-  if (before && before !== state && (isTrouble || (before !== "connecting" && state === "live"))) shell.say(words_);
+  text(notice, isTrouble ? said + (status.readAt && state !== "polling" ? ` As of ${words.clockTime(status.readAt)}.` : "") : "");
+  if (before && before !== state && (isTrouble || (before !== "connecting" && state === "live"))) shell.say(said);
 }
 
 addEventListener("hashchange", route);
 addEventListener("online", () => {
   showStatus();
-  view?.refresh();
+  view?.refresh?.();
 });
 addEventListener("offline", showStatus);
 document.addEventListener("visibilitychange", () => {
   // Timers sleep in the background; what was missed is read at once.
-  if (!document.hidden) view?.refresh();
+  if (!document.hidden) view?.refresh?.();
 });
-addEventListener("keydown", (event) => {
-  const isTyping = event.target.closest("input, select, textarea, dialog");
-  if (event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey && !event.altKey && view && view === list) {
-    event.preventDefault();
-    list.focusSearch();
-  }
-});
+listenToKeys({ view: () => view, go: (address) => shell.go(address), back: () => shell.back });
 setInterval(() => view?.tick?.(Date.now()), 1000);
 
 begin();

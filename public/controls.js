@@ -28,30 +28,35 @@ export const VERBS = {
   },
 };
 
+/** Whether the job's state permits the verb. Priority counts wherever a job may wait again. */
 export function allowed(verb, job) {
+  if (verb === "priority") return !["completed", "canceled"].includes(job.state);
   return VERBS[verb].from.includes(job.state);
 }
 
 /**
  * The buttons of one job, once it is known.
  *
- * @param {(verb: string) => Promise<void>} act asks it of the job; rejects with what the database refused
+ * @param {(verb: string, given?: object) => Promise<void>} act asks it of the job; rejects with what the database refused
  */
 export function controls(act) {
   let job = null;
   let asked = null; // the verb that is on its way
   const problem = el("p", { class: "problem", role: "alert", hidden: true });
 
-  const buttons = Object.entries(VERBS).map(([verb, { label, ask }]) => {
+  const offered = { ...VERBS, priority: { label: "Priority" } };
+  const buttons = Object.entries(offered).map(([verb, { label, ask }]) => {
     const button = el("button", { type: "button", "data-verb": verb, hidden: true, on: { click: press } }, label);
     async function press() {
       if (asked || !job) return;
       if (ask && !(await confirmed(ask(job)))) return;
+      const given = verb === "priority" ? await priorityOf(job) : undefined;
+      if (given === null) return;
       asked = verb;
       problem.hidden = true;
       draw();
       try {
-        await act(verb);
+        await act(verb, given);
       } catch (error) {
         problem.hidden = false;
         text(problem, [error.message, error.hint].filter(Boolean).join(" "));
@@ -83,19 +88,32 @@ export function controls(act) {
 }
 
 /** Asks before what cannot be taken back. */
-function confirmed({ title, words, yes, no }) {
-  const answer = (value) => el("button", { value, class: value === "yes" ? "serious" : null, autofocus: value === "no" }, value === "yes" ? yes : no);
+async function confirmed({ title, words, yes, no }) {
+  return (await dialogOf(title, [el("p", {}, words)], yes, no)).returnValue === "yes";
+}
+
+/** Asks for a priority; null where it is left as it is. */
+async function priorityOf(job) {
+  const number = el("input", { type: "number", name: "priority", step: 1, min: -1000, max: 1000, required: true, value: job.priority, autofocus: true });
+  const label = el("label", {}, "Priority", number, el("span", { class: "sub" }, "Among waiting jobs, the greatest is claimed first; 0 is usual."));
+  const { returnValue } = await dialogOf(`Priority of ${job.name}`, [label], "Set priority", "Leave it", false);
+  return returnValue === "yes" ? { priority: number.valueAsNumber } : null;
+}
+
+/** Shows a dialog until it is answered; resolves to it, closed, with `returnValue` "yes" or something else. */
+function dialogOf(title, parts, yes, no, isSerious = true) {
+  const leave = el("button", { type: "button", autofocus: isSerious, on: { click: () => dialog.close("no") } }, no);
   const dialog = el(
     "dialog",
     { "aria-labelledby": "question" },
-    el("form", { method: "dialog" }, el("h2", { id: "question" }, title), el("p", {}, words), el("div", { class: "answers" }, answer("no"), answer("yes"))),
+    el("form", { method: "dialog" }, el("h2", { id: "question" }, title), parts, el("div", { class: "answers" }, leave, el("button", { value: "yes", class: "serious" }, yes))),
   );
   document.body.append(dialog);
   dialog.showModal();
   return new Promise((resolve) => {
     dialog.addEventListener("close", () => {
       dialog.remove();
-      resolve(dialog.returnValue === "yes");
+      resolve(dialog);
     });
   });
 }

@@ -90,7 +90,8 @@ function makeRow(first) {
   const button = el("button", { type: "button", class: "key", "aria-controls": id, "aria-expanded": "false", on: { click: toggle } }, first.key);
   const [stage, state, percent, took] = Array.from({ length: 4 }, () => el("td"));
   percent.className = took.className = "number";
-  const row = el("tr", {}, el("th", { scope: "row" }, button), stage, state, percent, took);
+  const error = el("span", { class: "sub" });
+  const row = el("tr", {}, el("th", { scope: "row" }, button, error), stage, state, percent, took);
 
   function toggle() {
     opened.hidden = !opened.hidden;
@@ -104,6 +105,7 @@ function makeRow(first) {
       this.item = item;
       attribute(row, "data-state", item.state);
       text(stage, item.stage);
+      text(error, item.error);
       text(state, words.STATES[item.state]);
       text(percent, words.percent(item.percent));
       text(took, item.duration_ms === null ? "" : words.duration(item.duration_ms));

@@ -1,22 +1,30 @@
 // One job: how far, until when, and what of it needs somebody.
 
-import { attribute, eachFrame, el, text } from "./dom.js";
+import { attempts } from "./attempts.js";
 import { bar, ring } from "./bar.js";
+import { courseCharts } from "./chart.js";
 import { controls } from "./controls.js";
-import { itemsTable } from "./items.js";
+import { attribute, eachFrame, el, text } from "./dom.js";
 import { eventList } from "./events.js";
+import { factList } from "./facts.js";
+import { itemsTable } from "./items.js";
 import { watchJob } from "./milepost.js";
+import { canNotify, isAwaited, setAwaited, tellOfEnd } from "./notify.js";
 import { shareButton } from "./share.js";
+import { stageLane } from "./stages.js";
+import { workerTable } from "./workers.js";
 import * as words from "./words.js";
 
 const EXPLAIN_AGAIN_MS = 10_000;
+// Reasons that say more than the sentence does.
+const TELLING = ["slow", "slowest_worker", "past_deadline"];
 
 /**
- * @param {object} session {client, userId, role}
- * @param {object} shell {status, say, fail, title}
+ * @param {object} session {client, userId, roles}
+ * @param {object} shell {apiUrl, status, say, fail, title, back}
  * @param {string} jobId
  */
-export function jobView({ client, userId, role }, shell, jobId) {
+export function jobView({ client, userId, roles }, shell, jobId) {
   const database = client.schema("milepost");
   const heading = el("h1", { tabindex: -1 }, "Loading…");
   const state = ring();
@@ -26,12 +34,17 @@ export function jobView({ client, userId, role }, shell, jobId) {
   const progress = bar("Progress");
   const counts = el("p", { class: "counts" });
   const message = el("p", { class: "message", hidden: true });
-  const why = el("p", { class: "why", hidden: true });
+  const whyMore = el("span", { class: "sub" });
+  const whySaid = el("span");
+  const why = el("p", { class: "why", hidden: true }, whySaid, whyMore);
   const facts = factList(["Time left", "Finishes", "Rate", "Active time", "Throughput", "Last checkpoint", "Last progress"]);
   const buttons = controls(act);
   buttons.node.firstElementChild.append(shareButton({ client, userId }, shell, jobId));
+  const bell = el("button", { type: "button", class: "quiet", hidden: true, on: { click: toggleBell } }, "Notify me");
+  const course = courseCharts(database, jobId, shell.fail);
   const stages = stageLane();
   const workers = workerTable();
+  const tries = attempts(database, jobId, shell.fail);
   const items = itemsTable(database, jobId, shell.fail);
   const events = eventList(database, jobId, shell.fail);
   const cursor = json("Cursor");
@@ -41,23 +54,46 @@ export function jobView({ client, userId, role }, shell, jobId) {
       el("div", { class: "far" }, percent, progress.node, counts, message),
       facts.node),
     el("div", { class: "parts" },
-      el("div", {}, stages.node, workers.node, items.node),
-      el("div", {}, events.node, cursor.node, metadata.node)));
+      el("div", {}, stages.node, course.node, workers.node, items.node),
+      el("div", {}, tries.node, events.node, cursor.node, metadata.node)));
   const absent = el("div", { class: "empty", hidden: true });
   const node = el("article", { class: "one" },
-    el("nav", { "aria-label": "Breadcrumb" }, el("a", { href: "#/", class: "back" }, "Jobs")),
-    el("header", {}, el("div", {}, el("div", { class: "title" }, state.node, heading), chips, identity), buttons.node),
+    el("nav", { "aria-label": "Breadcrumb" }, el("a", { href: shell.back, class: "back", "aria-keyshortcuts": "u" }, shell.back.startsWith("#/history") ? "History" : "Jobs")),
+    el("header", {}, el("div", {}, el("div", { class: "title" }, state.node, heading), chips, identity), el("div", { class: "acts" }, buttons.node, bell)),
     why, absent, body);
 
   let job = null;
+  let asked = null; // what was asked of it and is not answered yet
   let explained = { of: null, at: 0 };
   let announced = null;
+  let heard = 0; // the version that events and items know of
 
-  async function act(verb) {
-    const { data, error } = await database.rpc(`${verb}_job`, { job_id: jobId });
-    if (error) throw error;
-    shell.say(`${data.name}: ${words.STATES[data.state].toLowerCase()}.`);
-    watch.refresh();
+  /** Asks it of the job. Meanwhile the page says so; what it then shows is what the database answered. */
+  async function act(verb, given) {
+    asked = verb;
+    paint();
+    try {
+      const { data, error } = await database.rpc(verb === "priority" ? "set_job_priority" : `${verb}_job`, { job_id: jobId, ...given });
+      if (error) throw error;
+      if (data.version >= job.version) job = data;
+      watch.refresh();
+    } finally {
+      asked = null;
+      paint();
+    }
+  }
+
+  function readParts(version) {
+    heard = version;
+    events.read();
+    items.read();
+  }
+
+  async function toggleBell() {
+    const isWanted = !isAwaited(jobId);
+    const isSet = await setAwaited(jobId, isWanted);
+    if (isWanted && !isSet) shell.say("The browser does not allow notifications from this page.");
+    paint();
   }
 
   const paint = eachFrame(() => {
@@ -83,19 +119,28 @@ export function jobView({ client, userId, role }, shell, jobId) {
     facts.show("Throughput", job.bytes_per_s === null ? null : `${words.bytes(job.bytes_per_s)}/s`, `${words.bytes(job.bytes_processed)} in all`);
     facts.time("Last checkpoint", job.last_checkpoint_at);
     facts.time("Last progress", isOver ? null : job.last_progress_at);
+    const role = roles[job.tenant_id];
     buttons.node.hidden = !(["operator", "admin"].includes(role) || (role && job.owner_id === userId));
     buttons.show(job);
+    bell.hidden = !canNotify || isOver;
+    attribute(bell, "aria-pressed", String(isAwaited(jobId)));
+    text(bell, isAwaited(jobId) ? "Will notify you" : "Notify me");
+    course.show(job);
+    tries.show(job);
+    events.show(job);
     stages.show(job);
     workers.show(job);
     cursor.show(job.cursor);
     metadata.show(job.metadata);
-    shell.title(`${job.percent_complete === null || isOver ? words.STATES[job.state] : words.percent(job.percent_complete)} · ${job.name}`);
+    shell.title(`${job.percent_complete === null || isOver ? words.STATES[job.state] : words.percent(job.percent_complete)} · ${job.name}`, job);
+    tellOfEnd(job);
     announce();
     explain();
   });
 
   function drawChips() {
     const said = [[words.STATES[job.state], "state"]];
+    if (asked) said.push([words.ASKED[asked], "asked"]);
     if (words.AT_WORK.has(job.state)) said.push([words.LIVENESS[job.liveness], `liveness-${job.liveness}`], [`Health ${words.HEALTH[job.health]}`, `health-${job.health}`]);
     if (job.rate_limited) said.push([`Rate limited until ${words.when(job.rate_limited_until)}`, "limited"]);
     if (chips.textContent === said.map(([word]) => word).join("")) return;
@@ -132,15 +177,23 @@ export function jobView({ client, userId, role }, shell, jobId) {
     if (explained.of !== of) return;
     why.hidden = Boolean(error);
     if (error) shell.fail(error);
-    else text(why, data.summary);
+    else {
+      text(whySaid, data.summary);
+      text(whyMore, data.reasons.filter(({ code }) => TELLING.includes(code)).map(({ message: said }) => said).join(" "));
+    }
   }
 
   const watch = watchJob(client, jobId, {
+    apiUrl: shell.apiUrl,
     onChange(changed) {
       job = changed;
       paint();
+      // A read was faster than a message, which then is none any more: what it would have told has to be read, too.
+      if (changed.version > heard) readParts(changed.version);
     },
     onEvent(event) {
+      if (heard && event.version > heard + 1) readParts(event.version);
+      heard = event.version;
       events.hear(event);
       items.hear(event);
     },
@@ -150,7 +203,7 @@ export function jobView({ client, userId, role }, shell, jobId) {
       text(heading, "No such job");
       absent.hidden = false;
       body.hidden = true;
-      absent.replaceChildren(el("p", {}, "There is no job at this address, or it is not yours to see."), el("p", {}, el("a", { href: "#/" }, "See all jobs")));
+      absent.replaceChildren(el("p", {}, "There is no job at this address, or it is not yours to see."), el("p", {}, el("a", { href: shell.back }, "See all jobs")));
     },
   });
 
@@ -171,138 +224,8 @@ export function jobView({ client, userId, role }, shell, jobId) {
     close() {
       watch.close();
       items.close();
+      course.close();
       node.remove();
-    },
-  };
-}
-
-function factList(names) {
-  const entries = new Map(names.map((name) => {
-    const label = el("dt", {}, name);
-    const value = el("dd", { class: "value" });
-    const more = el("dd", { class: "more" });
-    return [name, { label, value, more, node: el("div", { "data-fact": name }, label, value, more) }];
-  }));
-  return {
-    node: el("dl", { class: "facts" }, [...entries.values()].map((entry) => entry.node)),
-    show(name, value, more) {
-      const entry = entries.get(name);
-      entry.node.hidden = value === null;
-      text(entry.value, value);
-      text(entry.more, more);
-    },
-    time(name, iso, { label = name, ahead = null } = {}) {
-      const entry = entries.get(name);
-      entry.node.hidden = !iso;
-      Object.assign(entry, { iso, ahead });
-      text(entry.label, label);
-      attribute(entry.value, "title", words.exactly(iso));
-      this.tick(Date.now());
-    },
-    tick(now) {
-      for (const { value, more, iso, ahead } of entries.values()) {
-        if (!iso) continue;
-        const isAhead = Date.parse(iso) > now;
-        text(value, isAhead ? words.when(iso, now) : words.ago(iso, now));
-        text(more, isAhead ? ahead : words.when(iso, now));
-      }
-    },
-  };
-}
-
-/** The stages in their order, each as wide as its weight. */
-function stageLane() {
-  const rows = new Map();
-  const lane = el("ol", { class: "lane" });
-  const node = el("section", { class: "stages", hidden: true }, el("h2", {}, "Stages"), lane);
-
-  function make(name) {
-    const state = ring();
-    const progress = bar(`Progress of stage ${name}`);
-    const percent = el("span", { class: "percent" });
-    const counts = el("span", { class: "sub" });
-    const took = el("span", { class: "sub" });
-    return {
-      node: el("li", {}, progress.node, el("span", { class: "name" }, state.node, name), percent, took, counts),
-      show(stage, unit) {
-        attribute(this.node, "data-state", stage.state);
-        this.node.style.setProperty("--weight", stage.weight);
-        state.show(stage);
-        progress.show(stage, unit);
-        const isWaiting = stage.state === "pending";
-        text(percent, isWaiting && !stage.percent_complete ? "" : words.percent(stage.percent_complete));
-        text(counts, isWaiting ? "" : [words.settled({ ...stage, unit }), stage.items_failed > 0 ? `${words.count(stage.items_failed)} failed` : null].filter(Boolean).join(" · "));
-        const end = stage.finished_at ? Date.parse(stage.finished_at) : Date.now();
-        text(took, [words.STATES[stage.state], stage.started_at ? words.duration(end - Date.parse(stage.started_at)) : null].filter(Boolean).join(" · "));
-        attribute(took, "title", stage.started_at ? `Began ${words.exactly(stage.started_at)}` : null);
-      },
-    };
-  }
-
-  return {
-    node,
-    show({ stages, unit }) {
-      node.hidden = stages.length === 0;
-      for (const stage of stages) {
-        if (!rows.has(stage.name)) {
-          rows.set(stage.name, make(stage.name));
-          lane.append(rows.get(stage.name).node);
-        }
-        rows.get(stage.name).show(stage, unit);
-      }
-    },
-  };
-}
-
-/** The job's lanes; the one that holds the others up is marked. */
-function workerTable() {
-  const rows = new Map();
-  const bodyRows = el("tbody");
-  const node = el("section", { class: "workers", hidden: true }, el("h2", {}, "Workers"),
-    el("div", { class: "scrolls", tabindex: 0, role: "region", "aria-label": "Workers" },
-      el("table", {},
-        el("thead", {}, el("tr", {}, ...["Worker", "State", "Done", "Rate", "Last checkpoint"].map((title, n) => el("th", { scope: "col", class: n > 1 ? "number" : null }, title)))),
-        bodyRows)));
-
-  function make(name) {
-    const mark = el("span", { class: "chip slow", hidden: true }, "slowest");
-    const [state, done, rate] = Array.from({ length: 3 }, () => el("td"));
-    const time = el("time");
-    done.className = rate.className = "number";
-    return {
-      node: el("tr", {}, el("th", { scope: "row" }, name, " ", mark), state, done, rate, el("td", { class: "number" }, time)),
-      show(worker, unit, isSlowest) {
-        mark.hidden = !isSlowest;
-        text(state, words.STATES[worker.state] ?? worker.state);
-        text(done, words.count(worker.items_completed));
-        text(rate, words.rate(worker.rate_per_s, unit));
-        this.at = worker.last_checkpoint_at;
-        attribute(time, "datetime", this.at);
-        attribute(time, "title", words.exactly(this.at));
-        this.tick(Date.now());
-      },
-      tick(now) {
-        text(time, words.ago(this.at, now));
-      },
-    };
-  }
-
-  return {
-    node,
-    show({ workers, unit, state }) {
-      node.hidden = workers.length === 0;
-      const racing = workers.filter((worker) => worker.state === "running" && worker.rate_per_s !== null);
-      const slowest = racing.length > 1 && words.AT_WORK.has(state) ? racing.reduce((a, b) => (b.rate_per_s < a.rate_per_s ? b : a)) : null;
-      for (const worker of workers) {
-        if (!rows.has(worker.worker)) {
-          rows.set(worker.worker, make(worker.worker));
-          bodyRows.append(rows.get(worker.worker).node);
-        }
-        rows.get(worker.worker).show(worker, unit, worker === slowest);
-      }
-    },
-    tick(now) {
-      for (const row of rows.values()) row.tick(now);
     },
   };
 }

@@ -1,150 +1,220 @@
 // The tenant's jobs: counters, filters, and one row a job that moves by itself.
 
-import { afterPause, attribute, eachFrame, el, spoken, text } from "./dom.js";
-import { bar, ring } from "./bar.js";
+import { attribute, eachFrame, el, text } from "./dom.js";
+import { makeCounters } from "./counters.js";
+import { filterOf, fold, folded, isNarrowed, makeFilters, query } from "./filters.js";
 import { watchTenant } from "./milepost.js";
+import { tellOfEnd } from "./notify.js";
+import { groupRow, jobRow } from "./row.js";
+import { windowed } from "./window.js";
 import * as words from "./words.js";
 
 const PAGE = 100;
-const COUNTERS_MS = 1000;
+const ORDER_AGAIN_MS = 5000; // rows that changed places every second could not be read
 
-// Each answers one question; together they are every state.
-const GROUPS = {
-  running: ["Running", ["running", "completing", "pausing", "canceling"]],
-  waiting: ["Waiting", ["pending", "retrying"]],
-  paused: ["Paused", ["paused"]],
-  completed: ["Completed", ["completed"]],
-  failed: ["Failed", ["failed"]],
-  canceled: ["Canceled", ["canceled"]],
+// How jobs compare where age does not decide; as the database ranks them.
+const ORDERS = {
+  finishing: (job) => job.eta_ms ?? Infinity,
+  attention(job) {
+    if (["lost", "stalled"].includes(job.liveness)) return 0;
+    if (job.liveness === "late") return 1;
+    if (job.rate_limited || ["fair", "poor"].includes(job.health)) return 2;
+    if (job.state === "retrying") return 3;
+    return ["paused", "pausing", "canceling"].includes(job.state) ? 4 : 5;
+  },
 };
-const STUCK = ["stalled", "lost"];
 
 /**
- * @param {object} session {client, tenantId}
+ * @param {object} session {client, tenantId, userId}
  * @param {object} shell {status, say, fail, title, go}
  */
-export function listView({ client, tenantId }, shell) {
-  const rows = new Map(); // job_id -> row
-  let asked = {}; // the filter as the address says it
+export function listView(session, shell) {
+  const { client, tenantId, userId } = session;
+  let asked = null; // what the address says
   let isShown = false;
   let failure = null;
+  let orderedAt = 0;
+  let isLoadingMore = false;
+  let listed = 0;
 
   const list = el("ol", { class: "jobs", "aria-label": "Jobs" });
-  const more = el("button", { type: "button", class: "more", hidden: true, on: { click: showMore } }, "Show more");
+  const more = el("button", { type: "button", class: "more", hidden: true, on: { click: loadMore } }, "Show more");
   const empty = el("div", { class: "empty", hidden: true });
   const heading = el("h1", { tabindex: -1, class: "spoken" }, "Jobs");
-  const counters = makeCounters(client, tenantId);
-  const filters = makeFilters(change);
+  const sorted = el("p", { class: "sorted", hidden: true }, "Sorted lists show active jobs only.");
+  const filters = makeFilters((wanted) => shell.go(`#/${query(wanted)}`, { replace: true }));
+  const counters = makeCounters(session, () => {
+    filters.kinds(counters.figures?.kinds.map(({ kind }) => kind) ?? []);
+    if (asked.group) arrange();
+    title();
+  }, shell.fail);
   const head = el("div", { class: "heads", "aria-hidden": true },
-    ...["", "Job", "Progress", "Rate", "Time left", "State", "Updated"].map((title) => el("span", {}, title)));
-  const node = el("section", { class: "list", hidden: true }, heading, counters.node, filters.node, head, list, empty, more);
+    ...["", "Job", "Progress", "Rate", "Time left", "State", "Updated"].map((name) => el("span", {}, name)));
+  const node = el("section", { class: "list", hidden: true }, heading, counters.node, filters.node, sorted, head, list, empty, more);
+
+  const rows = windowed(list, {
+    make: (entry) => (entry.job_id ? jobRow(watch.job(entry.job_id) ?? entry) : groupRow(entry, toggle)),
+    id: (entry) => entry.job_id ?? `kind ${entry.kind}`,
+    height: (entry) => (entry.job_id ? sizes.job : sizes.group),
+    // Folded away, a page may be a single line: all would be loaded at once.
+    nearEnd: () => !failure && !asked.group && loadMore(),
+  });
+  let sizes = readSizes();
+
+  function readSizes() {
+    const style = getComputedStyle(document.documentElement);
+    return { job: parseFloat(style.getPropertyValue("--row")), group: parseFloat(style.getPropertyValue("--group")) };
+  }
 
   const dirty = new Set();
+  let isOrderDue = false;
   const paint = eachFrame(() => {
     if (!isShown) return;
-    let isOrdered = true;
     for (const id of dirty) {
       const job = watch.job(id);
-      if (!job) {
-        rows.get(id)?.node.remove();
-        rows.delete(id);
-      } else if (rows.has(id)) rows.get(id).show(job);
-      else isOrdered = false;
+      if (job && rows.has(id)) rows.row(id)?.show(job);
+      else if (job || rows.has(id)) isOrderDue = true;
     }
     dirty.clear();
-    if (!isOrdered) arrange();
+    if (isOrderDue) arrange();
     tellWhole();
   });
 
-  /** Puts every row where it belongs, moving only those that are elsewhere. */
+  /** Puts every job where it belongs. */
   function arrange() {
-    let place = list.firstElementChild;
+    // Until the answer to a new question is there, the old one stays, without a flash of nothing.
+    isOrderDue = !watch.loaded && listed > 0 && !failure;
+    attribute(list, "aria-busy", isOrderDue && "true");
+    if (isOrderDue) return;
+    orderedAt = Date.now();
     const jobs = watch.jobs;
-    filters.kinds(jobs.map(({ kind }) => kind));
-    for (const job of jobs) {
-      let row = rows.get(job.job_id);
-      if (!row) {
-        row = makeRow(job);
-        rows.set(job.job_id, row);
-      }
-      if (row.node === place) place = place.nextElementSibling;
-      else list.insertBefore(row.node, place);
+    listed = jobs.length;
+    const rank = ORDERS[asked.sort];
+    if (rank) {
+      // Sorting keeps the order of equals, which is by age.
+      const ranks = new Map(jobs.map((job) => [job.job_id, rank(job)]));
+      jobs.sort((a, b) => ranks.get(a.job_id) - ranks.get(b.job_id) || 0);
     }
+    filters.kinds(new Set(jobs.map(({ kind }) => kind)));
+    rows.set(asked.group ? grouped(jobs) : jobs);
+    for (const row of rows.rows) if (row.node.className === "group") row.show(groups.get(row.node.dataset.id));
+  }
+
+  let groups = new Map();
+  function grouped(jobs) {
+    const hidden = folded(asked);
+    const figures = new Map(counters.figures?.kinds.map((one) => [one.kind, one]));
+    const kinds = new Map(jobs.map(({ kind }) => [kind, []]));
+    for (const job of jobs) kinds.get(job.kind).push(job);
+    const entries = [];
+    groups = new Map();
+    for (const kind of [...kinds.keys()].sort()) {
+      const group = { kind, listed: kinds.get(kind).length, isFolded: hidden.has(kind), of: figures.get(kind) };
+      groups.set(`kind ${kind}`, group);
+      entries.push(group, ...(group.isFolded ? [] : kinds.get(kind)));
+    }
+    return entries;
+  }
+
+  function toggle(kind) {
+    const kinds = folded(asked);
+    if (!kinds.delete(kind)) kinds.add(kind);
+    shell.go(`#/${query({ ...asked, fold: fold(kinds) })}`, { replace: true });
   }
 
   function tellWhole() {
     more.hidden = !watch.hasMore;
-    head.hidden = rows.size === 0;
-    empty.hidden = rows.size > 0;
-    if (!empty.hidden) drawEmpty();
+    const isEmpty = listed === 0;
+    head.hidden = isEmpty;
+    empty.hidden = !isEmpty;
+    if (isEmpty) drawEmpty();
     title();
   }
 
   function drawEmpty() {
-    const isFiltered = Object.values(asked).some(Boolean);
+    const isFiltered = isNarrowed(asked);
     const [said, ...hints] = failure && !watch.loaded
       ? ["The jobs cannot be read.", `${failure.message} It is tried again by itself.`]
       : !watch.loaded
         ? ["Loading…"]
         : isFiltered
           ? ["No job matches.", "Change the filters, or clear them to see every job."]
-          : ["No jobs yet.", "A job appears here with its first checkpoint. With a worker key, one line is enough:"];
+          : asked.sort
+            ? ["No job is active.", "Sort by newest first to see those that ended."]
+            : ["No jobs yet.", "A job appears here with its first checkpoint. With a worker key, one line is enough:"];
     const command = `curl ${shell.apiUrl}/v1/checkpoints -H "Authorization: Bearer $MILEPOST_KEY" -H "Content-Type: application/json" -d '{"job": "my-first-job", "items_total": 10, "items_completed": 3}'`;
+    const isFirst = watch.loaded && !isFiltered && !asked.sort;
+    if (empty.firstChild?.textContent === said && !failure) return;
     empty.replaceChildren(el("p", { class: "said" }, said), ...hints.map((hint) => el("p", {}, hint)),
-      ...(watch.loaded && !isFiltered ? [el("pre", { tabindex: 0, "aria-label": "Example command" }, command)] : []));
+      ...(isFirst ? [el("pre", { tabindex: 0, "aria-label": "Example command" }, command)] : []));
   }
 
-  async function showMore() {
-    more.disabled = true;
-    const before = rows.size;
+  async function loadMore() {
+    if (!watch?.hasMore || isLoadingMore) return;
+    isLoadingMore = true;
+    text(more, "Loading more…");
     try {
       await watch.more();
+      failure = null;
     } catch (error) {
+      failure = error;
       shell.fail(error);
     }
-    more.disabled = false;
-    // The keyboard goes on where the list goes on.
-    requestAnimationFrame(() => list.children[before]?.querySelector("a").focus({ preventScroll: true }));
-  }
-
-  function change(wanted) {
-    shell.go(`#/${query(wanted)}`, { replace: true });
+    isLoadingMore = false;
+    text(more, failure ? "Show more did not work. Try again" : "Show more");
+    paint();
   }
 
   function ask(wanted) {
-    if (query(wanted) === query(asked) && watch) return;
+    const filter = (what) => JSON.stringify(filterOf(what, userId));
+    const isSame = asked && filter(asked) === filter(wanted);
     asked = wanted;
     filters.show(asked);
     counters.mark(asked);
-    rows.clear();
-    list.replaceChildren();
-    watch?.setFilter(filterOf(asked));
-    if (watch) tellWhole();
+    sorted.hidden = !asked.sort;
+    if (!watch) open();
+    else if (!isSame) watch.setFilter(filterOf(asked, userId));
+    isOrderDue = true;
   }
 
   function title() {
-    if (isShown) shell.title(counters.running === null ? "Milepost" : `${words.count(counters.running)} running · Milepost`);
+    const running = counters.figures?.running;
+    if (isShown) shell.title(running === undefined ? "Milepost" : `${words.count(running)} running · Milepost`);
   }
 
   let watch = null;
-  watch = watchTenant(client, tenantId, {
-    pageSize: PAGE,
-    onChange({ changed, removed }) {
-      failure = null;
-      for (const id of [...changed, ...removed]) dirty.add(id);
-      paint();
-    },
-    onEvent({ type }) {
-      if (type !== "job.progress" && type.startsWith("job.")) counters.read();
-    },
-    onStatus: shell.status,
-    onError(error) {
-      failure = error;
-      shell.fail(error);
-      paint();
-    },
-  });
-  counters.onChange(title);
+  function open() {
+    watch = watchTenant(client, tenantId, {
+      apiUrl: shell.apiUrl,
+      pageSize: PAGE,
+      filter: filterOf(asked, userId),
+      onChange({ changed, removed }) {
+        failure = null;
+        for (const id of changed) {
+          const job = watch.job(id);
+          if (job) tellOfEnd(job);
+        }
+        for (const id of [...changed, ...removed]) dirty.add(id);
+        paint();
+      },
+      onEvent({ type }) {
+        if (type !== "job.progress" && type.startsWith("job.")) counters.read();
+      },
+      onStatus: shell.status,
+      onError(error) {
+        failure = error;
+        shell.fail(error);
+        paint();
+      },
+    });
+  }
+
+  function resized() {
+    sizes = readSizes();
+    isOrderDue = true;
+    paint();
+  }
+  addEventListener("resize", resized);
 
   return {
     node,
@@ -153,6 +223,7 @@ export function listView({ client, tenantId }, shell) {
       node.hidden = false;
       ask(parameters);
       for (const { job_id } of watch.jobs) dirty.add(job_id);
+      arrange();
       paint();
       title();
     },
@@ -161,209 +232,25 @@ export function listView({ client, tenantId }, shell) {
       node.hidden = true;
     },
     focus(id) {
-      const link = rows.get(id)?.node.querySelector("a");
-      (link ?? heading).focus({ preventScroll: true });
+      (rows.reveal(id) ? rows.row(id).node.querySelector("a") : heading).focus({ preventScroll: true });
     },
     focusSearch: filters.focusSearch,
+    step: (by) => rows.step(by, (row) => row.querySelector("a, button")),
     tick(now) {
-      if (isShown) for (const row of rows.values()) row.tick(now);
+      if (!isShown) return;
+      for (const row of rows.rows) row.tick(now);
+      if (asked.sort && now - orderedAt > ORDER_AGAIN_MS) arrange();
     },
     refresh() {
       watch.refresh();
       counters.read();
     },
     close() {
+      removeEventListener("resize", resized);
       watch.close();
       counters.close();
+      rows.close();
       node.remove();
     },
-  };
-}
-
-function makeRow(first) {
-  const link = el("a", { href: `#/jobs/${first.job_id}` });
-  const sub = el("span", { class: "sub" });
-  const progress = bar(`Progress of ${first.name}`);
-  const state = ring();
-  const [percent, counts, rate, left, range, said, mood, updated] = Array.from({ length: 8 }, () => el("span"));
-  const time = el("time");
-  percent.className = "percent";
-  said.className = "said";
-  for (const line of [counts, range, mood]) line.className = "sub";
-  updated.append(spoken("Updated "), time);
-  const node = el("li", { class: "job" },
-    state.node,
-    el("span", { class: "what" }, link, sub),
-    el("span", { class: "progress" }, percent, progress.node, counts),
-    el("span", { class: "rate" }, rate),
-    el("span", { class: "left" }, left, range),
-    el("span", { class: "state" }, said, mood),
-    el("span", { class: "updated" }, updated),
-  );
-  let at = null;
-  let againAt = 0; // when "3 min ago" is no longer true
-
-  const row = {
-    node,
-    show(job) {
-      attribute(node, "data-state", job.state);
-      attribute(node, "data-liveness", job.liveness);
-      state.show(job);
-      text(link, job.name);
-      text(sub, [job.name === job.job ? null : job.job, job.kind === "default" ? null : job.kind, job.error ?? job.message].filter(Boolean).join(" · "));
-      progress.show(job, job.unit);
-      text(percent, words.percent(job.percent_complete));
-      text(counts, words.settled(job) + (job.items_failed > 0 ? ` · ${words.count(job.items_failed)} failed` : ""));
-      text(rate, words.rate(job.rate_per_s, job.unit));
-      const eta = words.timeLeft(job);
-      text(left, eta.said);
-      text(range, eta.more);
-      text(said, words.STATES[job.state]);
-      text(mood, moodOf(job));
-      at = job.finished_at ?? job.last_checkpoint_at ?? job.created_at;
-      attribute(time, "datetime", at);
-      attribute(time, "title", words.exactly(at));
-      againAt = 0;
-      row.tick(Date.now());
-    },
-    tick(now) {
-      if (now < againAt) return;
-      text(time, words.ago(at, now));
-      againAt = now + (now - Date.parse(at) < 60_000 ? 900 : 20_000);
-    },
-  };
-  row.show(first);
-  return row;
-}
-
-function moodOf(job) {
-  if (job.rate_limited) return "rate limited";
-  if (words.AT_WORK.has(job.state)) return `${words.LIVENESS[job.liveness].toLowerCase()} · ${words.HEALTH[job.health]}`;
-  return job.attempt > 1 ? `attempt ${job.attempt}` : "";
-}
-
-function makeFilters(change) {
-  let asked = {};
-  const given = (name) => (event) => change({ ...asked, [name]: event.target.value });
-  const typed = afterPause(250, () => change({ ...asked, q: search.value.trim() }));
-  const search = el("input", { type: "search", placeholder: "Search", "aria-label": "Search jobs", autocomplete: "off", spellcheck: "false", on: { input: typed } });
-  const choice = (name, label, any, options) => {
-    const select = el("select", { "aria-label": label, on: { change: given(name) } }, el("option", { value: "" }, any));
-    for (const [value, said] of options) select.append(el("option", { value }, said));
-    return select;
-  };
-  const state = choice("state", "State", "Any state", Object.entries(GROUPS).map(([value, [label]]) => [value, label]));
-  const liveness = choice("liveness", "Liveness", "Any liveness", [["on_time", "On time"], ["late", "Late"], ["stuck", "Stalled or lost"]]);
-  const kind = choice("kind", "Kind", "Any kind", []);
-  const clear = el("button", { type: "button", class: "quiet", hidden: true, on: { click: () => change({}) } }, "Clear");
-  const known = new Set();
-
-  function kinds(seen) {
-    for (const name of new Set(seen)) {
-      if (!name || known.has(name)) continue;
-      known.add(name);
-      const after = [...kind.options].slice(1).find((option) => option.value > name) ?? null;
-      kind.insertBefore(el("option", { value: name }, name), after);
-    }
-  }
-
-  return {
-    node: el("form", { class: "filters", role: "search", "aria-label": "Jobs", on: { submit: (event) => event.preventDefault() } }, search, state, kind, liveness, clear),
-    kinds,
-    show(wanted) {
-      asked = wanted;
-      kinds([asked.kind]);
-      if (search.value.trim() !== (asked.q ?? "")) search.value = asked.q ?? "";
-      state.value = asked.state ?? "";
-      kind.value = asked.kind ?? "";
-      liveness.value = asked.liveness ?? "";
-      clear.hidden = !Object.values(asked).some(Boolean);
-    },
-    focusSearch: () => search.focus(),
-  };
-}
-
-/** What needs somebody, in four figures that are filters too. */
-function makeCounters(client, tenantId) {
-  const jobs = () => client.schema("milepost").from("jobs").select("job_id", { count: "exact", head: true }).eq("tenant_id", tenantId);
-  const questions = {
-    running: ["Running", { state: "running" }, () => jobs().in("state", GROUPS.running[1])],
-    waiting: ["Waiting", { state: "waiting" }, () => jobs().in("state", GROUPS.waiting[1])],
-    stuck: ["Stuck", { liveness: "stuck" }, () =>
-      client.schema("milepost").from("job_progress").select("job_id", { count: "exact", head: true })
-        .eq("tenant_id", tenantId).is("finished_at", null).in("liveness", STUCK)],
-    failed: ["Failed today", { state: "failed" }, () => jobs().eq("state", "failed").gte("finished_at", new Date(new Date().setHours(0, 0, 0, 0)).toISOString())],
-  };
-  const figures = {};
-  const links = {};
-  let told = () => {};
-  let timer = null;
-  let isReading = false;
-  let isDue = false;
-  const node = el("nav", { class: "counters", "aria-label": "Counters" });
-  for (const [name, [label, filter]] of Object.entries(questions)) {
-    const figure = el("span", { class: "figure" }, words.UNKNOWN);
-    figures[name] = { node: figure, value: null };
-    links[name] = el("a", { href: `#/${query(filter)}`, "data-counter": name }, figure, el("span", { class: "label" }, label));
-    node.append(links[name]);
-  }
-
-  async function readNow() {
-    timer = null;
-    isReading = true;
-    isDue = false;
-    await Promise.all(Object.entries(questions).map(async ([name, [, , ask]]) => {
-      const { count, error } = await ask();
-      // A count that cannot be had is unknown; the list says why.
-      figures[name].value = error ? null : count;
-      text(figures[name].node, words.count(figures[name].value));
-      attribute(links[name], "data-some", count > 0);
-    }));
-    isReading = false;
-    told();
-    if (isDue) read();
-  }
-
-  /** Soon, however many events ask for it. */
-  function read() {
-    isDue = true;
-    if (!isReading) timer ??= setTimeout(readNow, COUNTERS_MS);
-  }
-
-  // Stuck is found by time passing, not by an event.
-  const regularly = setInterval(read, 15_000);
-  readNow();
-  return {
-    node,
-    read,
-    get running() {
-      return figures.running.value;
-    },
-    onChange(tell) {
-      told = tell;
-    },
-    mark(asked) {
-      for (const [name, [, filter]] of Object.entries(questions)) {
-        attribute(links[name], "aria-current", query(filter) === query(asked) && "true");
-      }
-    },
-    close() {
-      clearInterval(regularly);
-      clearTimeout(timer);
-    },
-  };
-}
-
-function query(filter) {
-  const given = Object.entries(filter).filter(([, value]) => value).sort();
-  return given.length ? `?${new URLSearchParams(given)}` : "";
-}
-
-function filterOf({ state, kind, liveness, q }) {
-  return {
-    state: state ? (GROUPS[state]?.[1] ?? state.split(",")) : [],
-    kind: kind ? [kind] : [],
-    liveness: liveness === "stuck" ? STUCK : liveness ? [liveness] : [],
-    q,
   };
 }

@@ -80,7 +80,8 @@ export function watchJob(client, jobId, options = {}) {
  * @param {import("@supabase/supabase-js").SupabaseClient} client signed in as a member of the tenant
  * @param {string} tenantId
  * @param {object} [options] beside those below, the ones of `follow`
- * @param {{state?: string[], kind?: string[], liveness?: string[], q?: string}} [options.filter]
+ * @param {{state?: string[], kind?: string[], liveness?: string[], owner?: string, q?: string, sort?: "finishing" | "attention"}}
+ *   [options.filter] with a sort, pages of active jobs come in its order; `jobs` are newest first in any case
  * @param {number} [options.pageSize] jobs of a page, at most 200
  * @param {(change: {changed: string[], removed: string[]}) => void} [options.onChange] the ids of jobs that are new
  *   or different, and of those that are gone or no longer match
@@ -102,7 +103,7 @@ export function watchTenant(client, tenantId, options = {}) {
     const { jobs, next: following } = answer(
       await database.rpc("search_jobs", {
         state: some(asked.state), kind: some(asked.kind), liveness: some(asked.liveness), q: asked.q || null,
-        limit: pageSize, after,
+        owner: asked.owner || null, tenant: tenantId, sort: asked.sort || "newest", limit: pageSize, after,
       }),
     );
     // The answer to a question that is no longer asked.
@@ -143,12 +144,14 @@ export function watchTenant(client, tenantId, options = {}) {
 
   async function readFirstPage() {
     const readAt = picture.tick();
+    const asked = filter;
     const page = await readPage(null);
     if (page === null) return;
     const last = page.jobs.at(-1);
     const isFirst = !loaded;
     const reachesAll = page.next === null;
-    const change = put(page.jobs, readAt, (job) => reachesAll || time(job) > time(last));
+    // By any other sort than by age, a job may have moved to a later page.
+    const change = put(page.jobs, readAt, (job) => reachesAll || (!asked.sort && time(job) > time(last)));
     if (isFirst || reachesAll) next = page.next;
     loaded = true;
     if (isFirst || change.changed.length || change.removed.length) onChange(change);
@@ -180,7 +183,7 @@ export function watchTenant(client, tenantId, options = {}) {
         }
       }
       // A regular read looks after every job that may still move, wherever it is in the list.
-      const firstPage = new Set(isRegular ? list().slice(0, pageSize).map((job) => job.job_id) : []);
+      const firstPage = new Set(isRegular && !filter.sort ? list().slice(0, pageSize).map((job) => job.job_id) : []);
       const ids = [];
       for (const [id, { job, hasHole }] of picture.rows) {
         if (hasHole || (isRegular && !TERMINAL.has(job.state) && !firstPage.has(id))) ids.push(id);
@@ -632,8 +635,10 @@ function answer({ data, error, status }) {
   return data;
 }
 
-function matches(job, { state, kind, liveness }) {
+function matches(job, { state, kind, liveness, owner, sort }) {
   return (
+    (!sort || !TERMINAL.has(job.state)) &&
+    (!owner || job.owner_id === owner) &&
     (!state?.length || state.includes(job.state)) &&
     (!kind?.length || kind.includes(job.kind)) &&
     (!liveness?.length || liveness.includes(job.liveness))

@@ -6,6 +6,8 @@ const fine = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 3 });
 const tenth = new Intl.NumberFormat(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
 const hour = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
+const second = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+const date = new Intl.DateTimeFormat(undefined, { dateStyle: "short" });
 const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
 export const UNKNOWN = "–";
@@ -27,6 +29,8 @@ export const STATES = {
 
 export const LIVENESS = { on_time: "On time", late: "Late", stalled: "Stalled", lost: "Lost" };
 export const HEALTH = { excellent: "excellent", good: "good", fair: "fair", poor: "poor" };
+/** What was asked of a job and is not answered yet. */
+export const ASKED = { pause: "Asking to pause…", resume: "Asking to resume…", retry: "Asking to retry…", cancel: "Asking to cancel…", priority: "Setting priority…" };
 export const ENDED = new Set(["completed", "canceled", "failed"]);
 export const AT_WORK = new Set(["running", "completing", "pausing", "canceling"]);
 
@@ -53,7 +57,12 @@ export function percent(p) {
 export function rate(perSecond, unit) {
   if (perSecond === null || perSecond === undefined) return UNKNOWN;
   if (perSecond > 0 && perSecond < 0.1) return `${fine.format(perSecond * 60)} ${unit}/min`;
-  return `${perSecond >= 10_000 ? short.format(perSecond) : perSecond >= 100 ? whole.format(Math.round(perSecond)) : fine.format(perSecond)} ${unit}/s`;
+  return `${amount(perSecond)} ${unit}/s`;
+}
+
+/** A figure without its unit: 3.27, 214, 12.5K. */
+export function amount(n) {
+  return n >= 10_000 ? short.format(n) : n >= 100 ? whole.format(Math.round(n)) : fine.format(n);
 }
 
 export function bytes(n) {
@@ -127,6 +136,12 @@ export function exactly(iso) {
   return iso ? moment.format(Date.parse(iso)) : "";
 }
 
+/** A mark on an axis of time: as fine as what lies between marks. Both in s. */
+export function mark(at, apart) {
+  return (apart < 60 ? second : apart < 43_200 ? hour : date).format(at * 1000);
+}
+
+/** The hour of a moment given in ms. */
 export function clockTime(ms) {
   return hour.format(ms);
 }
@@ -148,6 +163,8 @@ export function event({ type, data }) {
       return ["Stalled", "no progress for longer than usual"];
     case "job.recovered":
       return ["Recovered", "it makes progress again"];
+    case "job.priority_changed":
+      return ["Priority", [`${count(data.prior_priority)} → ${count(data.priority)}`, data.reason, by(data.actor)].filter(Boolean).join(" · ")];
     case "stage.changed":
       return [`Stage ${STATES[data.state]?.toLowerCase() ?? data.state}`, data.name];
     case "item.changed":
@@ -160,5 +177,5 @@ export function event({ type, data }) {
 function by(actor) {
   if (!actor) return "";
   const [who, name] = [actor.slice(0, actor.indexOf(":")), actor.slice(actor.indexOf(":") + 1)];
-  return { user: "by a person", key: "by a key", worker: `by ${name}` }[who] ?? `by ${actor}`;
+  return { user: "by a person", key: "by a key", worker: `by ${name}` }[who] ?? "by Milepost";
 }

@@ -30,7 +30,7 @@ async function work(until) {
   await post("/v1/jobs", { job: "thumbnails-2026-11", name: "Thumbnails for November", kind: "media", unit: "files", items_total: 18400, start: false });
   await post("/v1/jobs", { job: "reindex-eu", name: "Reindex search, EU", kind: "reindex", unit: "docs", items_total: 640_000, stall_after_ms: 12_000 });
   await post("/v1/jobs", { job: "invoices-2026-10", name: "Invoices for October", kind: "billing", unit: "invoices", items_total: 3120, max_attempts: 1 });
-  await post("/v1/jobs", { job: "nightly-import", name: "Nightly import", kind: "csv_import", unit: "rows", items_total: 2_000_000,
+  await post("/v1/jobs", { job: "nightly-import", name: "Nightly import", kind: "csv_import", unit: "rows", items_total: 900_000,
     metadata: { owner: "etl", source: "s3://warehouse/2026-11-22" }, stages: [{ name: "extract", weight: 1 }, { name: "load", weight: 4 }, { name: "verify", weight: 2 }] });
   const began = Date.now();
   let n = 0;
@@ -54,7 +54,7 @@ async function work(until) {
         ...(k === 0 ? { message: `chunk ${n} of 480`, cursor: { file: "part-0007.csv", offset: rows } } : {}),
         stage: s < 6
           ? { name: "extract", items_total: 48, items_completed: Math.floor(s * 2.6) }
-          : [{ name: "extract", items_total: 48, items_completed: 16, state: "completed" }, { name: "load", items_total: 2_000_000, items_completed: Math.floor(rows * share * 0.9), state: "running" }],
+          : [{ name: "extract", items_total: 48, items_completed: 16, state: "completed" }, { name: "load", items_total: 900_000, items_completed: Math.floor(rows * share * 0.9), state: "running" }],
         ...(k === 0 && n % 3 === 0 ? { items: [{ key: `part-${String(n / 3).padStart(4, "0")}.csv`, stage: "load", state: failed ? "failed" : "completed", duration_ms: 640 + 37 * (n % 11), payload: { rows: 41_250, host: "etl-1" }, error: failed ? "row 812: expected 14 columns, found 13" : null }] } : {}),
       })),
       ...shards.flatMap((shard) => shard(s)),
@@ -78,9 +78,10 @@ async function work(until) {
 
 const views = [
   { name: "list", width: 1280, height: 900 },
-  { name: "job", width: 1280, height: 1000, job: "Nightly import" },
+  { name: "job", width: 1280, height: 1180, job: "Nightly import" },
+  { name: "grouped", width: 1280, height: 900, address: "#/?group=kind&sort=attention" },
   { name: "dark", width: 1280, height: 900, colorScheme: "dark" },
-  { name: "dark-job", width: 1280, height: 1000, colorScheme: "dark", job: "Nightly import" },
+  { name: "dark-job", width: 1280, height: 1180, colorScheme: "dark", job: "Nightly import" },
   { name: "phone", width: 390, height: 844, isMobile: true },
   { name: "phone-job", width: 390, height: 844, isMobile: true, job: "Nightly import" },
   { name: "retrying", width: 1280, height: 640, job: "Reindex search, EU" },
@@ -96,9 +97,11 @@ const browser = await chromium.launch({
 try {
   await mkdir(pictures, { recursive: true });
   await Promise.race([working, pause(WORK_S * 1000)]);
-  for (const { name, width, height, job, ...looks } of views) {
+  for (const { name, width, height, job, address, ...looks } of views) {
     const page = await browser.newPage({ viewport: { width, height }, deviceScaleFactor: looks.isMobile ? 2 : 1, locale: "en-GB", ...looks });
     await page.goto(access.dashboard_url);
+    await page.locator("li.job").first().waitFor();
+    if (address) await page.evaluate((to) => (location.hash = to), address);
     if (job) await page.getByRole("link", { name: job }).click();
     await page.locator('.connection[data-state="live"]').waitFor();
     await pause(1500);

@@ -10,6 +10,7 @@ create or replace function milepost_private.find_jobs(
   liveness text[],
   since    timestamptz,
   until    timestamptz,
+  tenant   uuid,           -- one of the caller's, or all of them
   after    jsonb,          -- created_at and job_id of the last job of the page before
   size     int
 )
@@ -56,13 +57,14 @@ begin
     order by j.created_at desc, j.job_id desc
     limit find_jobs.size
   ) m
+  where find_jobs.tenant is null or t.tenant_id = find_jobs.tenant
   order by m.created_at desc, m.job_id desc
   limit find_jobs.size;
 end;
 $$;
-comment on function milepost_private.find_jobs(text[], text[], text, jsonb, uuid, text[], timestamptz, timestamptz, jsonb, int) is
+comment on function milepost_private.find_jobs(text[], text[], text, jsonb, uuid, text[], timestamptz, timestamptz, uuid, jsonb, int) is
 'At most so many of the caller''s jobs that match, newest first, after the given one. Null filters are none.';
-revoke execute on function milepost_private.find_jobs(text[], text[], text, jsonb, uuid, text[], timestamptz, timestamptz, jsonb, int)
+revoke execute on function milepost_private.find_jobs(text[], text[], text, jsonb, uuid, text[], timestamptz, timestamptz, uuid, jsonb, int)
   from public, anon, authenticated;
-grant execute on function milepost_private.find_jobs(text[], text[], text, jsonb, uuid, text[], timestamptz, timestamptz, jsonb, int)
+grant execute on function milepost_private.find_jobs(text[], text[], text, jsonb, uuid, text[], timestamptz, timestamptz, uuid, jsonb, int)
   to authenticated, service_role;

@@ -65,16 +65,16 @@ begin
   v_summary := case
     when v_job.state = 'completed' then format('Completed after %s of work.', milepost_private.seconds_in_words(f.time_processing_ms / 1000.0))
     when v_job.state = 'failed' then format('Failed in attempt %s of %s: %s', v_job.attempt, v_job.max_attempts, coalesce(v_job.error, 'no reason was given'))
-    when v_job.state = 'canceled' then format('Canceled%s.', coalesce(' by ' || v_job.state_actor, ''))
+    when v_job.state = 'canceled' then format('Canceled%s.', ' by ' || milepost_private.actor_in_words(v_job.state_actor))
     when v_job.state = 'pending' and v_job.run_after > at then
       format('Waiting for its time, in %s.', milepost_private.seconds_in_words(extract(epoch from v_job.run_after - at)))
     when v_job.state = 'pending' then format('Waiting for a worker to claim it%s.', v_queue)
     when v_job.state = 'retrying' then format('Waiting for attempt %s of %s%s: %s', v_job.attempt, v_job.max_attempts,
       case when v_job.run_after > at then ', in ' || milepost_private.seconds_in_words(extract(epoch from v_job.run_after - at)) else v_queue end,
       coalesce(v_job.state_reason, 'the last attempt ended'))
-    when v_job.state = 'paused' then format('Paused by %s%s.', coalesce(v_job.state_actor, 'a worker'), coalesce(': ' || v_job.state_reason, ''))
-    when v_job.state = 'pausing' then format('Asked to pause by %s; its workers have not acknowledged yet.', v_job.state_actor)
-    when v_job.state = 'canceling' then format('Asked to cancel by %s; its workers have not acknowledged yet.', v_job.state_actor)
+    when v_job.state = 'paused' then format('Paused by %s%s.', milepost_private.actor_in_words(v_job.state_actor), coalesce(': ' || v_job.state_reason, ''))
+    when v_job.state = 'pausing' then format('Asked to pause by %s; its workers have not acknowledged yet.', milepost_private.actor_in_words(v_job.state_actor))
+    when v_job.state = 'canceling' then format('Asked to cancel by %s; its workers have not acknowledged yet.', milepost_private.actor_in_words(v_job.state_actor))
     when f.rate_limited then format('Rate limited for another %s.', milepost_private.seconds_in_words(extract(epoch from v_job.rate_limited_until - at)))
     when f.liveness = 'lost' then format('Lost: nothing was heard for %s.', milepost_private.seconds_in_words(extract(epoch from at - coalesce(v_job.last_checkpoint_at, v_job.attempt_started_at))))
     when f.liveness_reason = 'no_net_progress' then 'Stalled: its count falls and climbs without a new high.'

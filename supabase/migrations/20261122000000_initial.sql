@@ -3744,6 +3744,29 @@ comment on function milepost_private.backoff_ms(bigint, int) is
 revoke execute on function milepost_private.backoff_ms(bigint, int) from public, anon, authenticated;
 grant execute on function milepost_private.backoff_ms(bigint, int) to service_role;
 
+-- ==== sql/schema/39_actor_in_words.sql
+
+-- actor_in_words: who did it, as a sentence says it: ids mean nothing to people.
+create or replace function milepost_private.actor_in_words(actor text)
+returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return case
+    when actor is null then 'somebody'
+    when actor like 'worker:%' then 'its worker ' || substr(actor, 8)
+    when actor like 'key:%' then 'the holder of an operator key'
+    when actor like 'user:%' then 'a person'
+    when actor = 'system' then 'Milepost'
+    else actor end;
+end;
+$$;
+comment on function milepost_private.actor_in_words(text) is 'worker:<name>, user:<id>, key:<id> or system in words.';
+revoke execute on function milepost_private.actor_in_words(text) from public, anon, authenticated;
+grant execute on function milepost_private.actor_in_words(text) to authenticated, service_role;
+
 -- ==== sql/schema/39_correlation_id.sql
 
 -- correlation_id: what ties an event to the request that caused it.
@@ -5715,7 +5738,10 @@ begin
     end if;
     perform milepost_private.transition(v_job.job_id,
       case when v_job.attempt < v_job.max_attempts then 'retrying' else 'failed' end, 'reset',
-      format('%s: no progress for %s s, more than %s s (%s)', v_stuck.liveness, round(v_stuck.silence_s), round(v_stuck.threshold_s::numeric, 1), v_stuck.reason),
+      format('%s for %s; more than %s is unusual for it',
+             case v_stuck.reason when 'no_contact' then 'Nothing was heard of it' when 'never_started' then 'It did not start'
+                                 when 'no_net_progress' then 'It reported, without a new high,' else 'It reported, but made no progress' end,
+             milepost_private.seconds_in_words(v_stuck.silence_s), milepost_private.seconds_in_words(v_stuck.threshold_s)),
       'system', v_now);
     if v_job.attempt < v_job.max_attempts then v_reset := v_reset + 1; else v_failed := v_failed + 1; end if;
   end loop;
@@ -6858,6 +6884,7 @@ create or replace function milepost_private.find_jobs(
   liveness text[],
   since    timestamptz,
   until    timestamptz,
+  tenant   uuid,           -- one of the caller's, or all of them
   after    jsonb,          -- created_at and job_id of the last job of the page before
   size     int
 )
@@ -6904,15 +6931,16 @@ begin
     order by j.created_at desc, j.job_id desc
     limit find_jobs.size
   ) m
+  where find_jobs.tenant is null or t.tenant_id = find_jobs.tenant
   order by m.created_at desc, m.job_id desc
   limit find_jobs.size;
 end;
 $$;
-comment on function milepost_private.find_jobs(text[], text[], text, jsonb, uuid, text[], timestamptz, timestamptz, jsonb, int) is
+comment on function milepost_private.find_jobs(text[], text[], text, jsonb, uuid, text[], timestamptz, timestamptz, uuid, jsonb, int) is
 'At most so many of the caller''s jobs that match, newest first, after the given one. Null filters are none.';
-revoke execute on function milepost_private.find_jobs(text[], text[], text, jsonb, uuid, text[], timestamptz, timestamptz, jsonb, int)
+revoke execute on function milepost_private.find_jobs(text[], text[], text, jsonb, uuid, text[], timestamptz, timestamptz, uuid, jsonb, int)
   from public, anon, authenticated;
-grant execute on function milepost_private.find_jobs(text[], text[], text, jsonb, uuid, text[], timestamptz, timestamptz, jsonb, int)
+grant execute on function milepost_private.find_jobs(text[], text[], text, jsonb, uuid, text[], timestamptz, timestamptz, uuid, jsonb, int)
   to authenticated, service_role;
 
 -- ==== sql/schema/70_get_job_progress.sql
@@ -6930,11 +6958,45 @@ comment on function milepost.get_job_progress(text) is 'A job by its id or key, 
 revoke execute on function milepost.get_job_progress(text) from public, anon, authenticated;
 grant execute on function milepost.get_job_progress(text) to authenticated, service_role;
 
+-- ==== sql/schema/70_job_rank.sql
+
+-- job_rank: where an active job belongs in a list that is sorted otherwise than by age.
+create or replace function milepost_private.job_rank(
+  job   milepost.jobs,
+  pulse milepost_private.pulses,
+  kind  milepost_private.kinds,
+  sort  text,
+  at    timestamptz
+)
+returns double precision
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  f milepost_private.figures := milepost_private.figures(job, pulse, kind, at);
+begin
+  if sort = 'finishing' then
+    -- A job that has no finish time comes after all that have one.
+    return coalesce(f.eta_ms::double precision, 'Infinity');
+  end if;
+  return case
+    when f.liveness in ('lost', 'stalled') then 0
+    when f.liveness = 'late' then 1
+    when f.rate_limited or f.health in ('fair', 'poor') then 2
+    when job.state = 'retrying' then 3
+    when job.state in ('paused', 'pausing', 'canceling') then 4
+    else 5 end;
+end;
+$$;
+comment on function milepost_private.job_rank(milepost.jobs, milepost_private.pulses, milepost_private.kinds, text, timestamptz) is
+'The place of an active job, smaller first: for sort finishing its remaining ms, for attention 0 (lost or stalled), 1 (late), 2 (rate limited or failing), 3 (retrying), 4 (held by somebody), 5 (as it should be).';
+revoke execute on function milepost_private.job_rank(milepost.jobs, milepost_private.pulses, milepost_private.kinds, text, timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.job_rank(milepost.jobs, milepost_private.pulses, milepost_private.kinds, text, timestamptz) to authenticated, service_role;
+
 -- ==== sql/schema/71_search_jobs.sql
 
--- search_jobs: a tenant's jobs, newest first, keyset paged.
--- It had fewer parameters once; left beside this one, its calls would be ambiguous.
-drop function if exists milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text);
+-- search_jobs: a tenant's jobs, newest first unless sorted otherwise, keyset paged.
 create or replace function milepost.search_jobs(
   state    text[] default null,
   kind     text[] default null,
@@ -6945,7 +7007,9 @@ create or replace function milepost.search_jobs(
   until    timestamptz default null,
   "limit"  int default 50,
   after    text default null,
-  metadata jsonb default null
+  metadata jsonb default null,
+  tenant   uuid default null,
+  sort     text default 'newest'
 )
 returns jsonb
 language plpgsql
@@ -6953,27 +7017,58 @@ stable
 set search_path = ''
 as $$
 declare
-  v_size    int := milepost_private.page_size("limit");
-  v_after   jsonb := milepost_private.page_after(after);
-  v_page    jsonb;
+  v_size   int := milepost_private.page_size("limit");
+  v_after  jsonb := milepost_private.page_after(after);
+  v_rank   double precision := (v_after ->> 2)::double precision;
+  v_active text[] := array['pending', 'running', 'pausing', 'paused', 'completing', 'canceling', 'retrying'];
+  v_page   jsonb;
 begin
+  -- GUARD: the sorts there are
+  if sort is null or sort not in ('newest', 'finishing', 'attention') then
+    perform milepost_private.refuse(422, 'invalid_value', format('Expected sort newest, finishing or attention; found %s.', coalesce(sort, 'null')),
+      'Leave it out for newest first.');
+  end if;
+  if sort = 'newest' then
+    with page as (
+      select f.*, row_number() over (order by f.created_at desc, f.job_id desc) as place
+      from milepost_private.find_jobs(state, kind, q, metadata, owner, liveness, since, until, tenant, v_after, v_size + 1) f
+    )
+    select jsonb_build_object(
+      'jobs', coalesce(jsonb_agg(to_jsonb(s) order by p.place) filter (where p.place <= v_size), '[]'),
+      'next', case when count(*) > v_size then milepost_private.page_cursor(
+        (select jsonb_build_array(l.created_at, l.job_id) from page l where l.place = v_size)) end)
+    into v_page
+    from page p join milepost_private.job_summaries s on s.job_id = p.job_id;
+    return v_page;
+  end if;
+  -- Only what is active has a place that depends on now, so all of it is looked at, and nothing else.
   with page as (
-    select f.*, row_number() over (order by f.created_at desc, f.job_id desc) as place
-    from milepost_private.find_jobs(state, kind, q, metadata, owner, liveness, since, until, v_after, v_size + 1) f
+    select f.job_id, f.created_at, r.rank, row_number() over (order by r.rank, f.created_at desc, f.job_id desc) as place
+    from milepost_private.find_jobs(
+           case when state is null then v_active else array(select s from unnest(state) s where s = any (v_active)) end,
+           kind, q, metadata, owner, liveness, since, until, tenant, null, 2147483647) f
+    join milepost.jobs j on j.job_id = f.job_id
+    join milepost_private.pulses p on p.job_id = j.job_id
+    left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+    cross join lateral milepost_private.job_rank(j, p, k, search_jobs.sort, now()) as r (rank)
+    where v_after is null or r.rank > v_rank
+          or r.rank = v_rank and (f.created_at, f.job_id) < ((v_after ->> 0)::timestamptz, (v_after ->> 1)::uuid)
+    order by r.rank, f.created_at desc, f.job_id desc
+    limit v_size + 1
   )
   select jsonb_build_object(
     'jobs', coalesce(jsonb_agg(to_jsonb(s) order by p.place) filter (where p.place <= v_size), '[]'),
     'next', case when count(*) > v_size then milepost_private.page_cursor(
-      (select jsonb_build_array(l.created_at, l.job_id) from page l where l.place = v_size)) end)
+      (select jsonb_build_array(l.created_at, l.job_id, l.rank) from page l where l.place = v_size)) end)
   into v_page
   from page p join milepost_private.job_summaries s on s.job_id = p.job_id;
   return v_page;
 end;
 $$;
-comment on function milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text, jsonb) is
-'Jobs by state, kind, text (in key, name, kind and error), owner, liveness, time of creation and metadata (that contains this), newest first: {"jobs", "next"}.';
-revoke execute on function milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text, jsonb) from public, anon, authenticated;
-grant execute on function milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text, jsonb) to authenticated, service_role;
+comment on function milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text, jsonb, uuid, text) is
+'Jobs by state, kind, text (in key, name, kind and error), owner, liveness, time of creation and metadata (that contains this), newest first: {"jobs", "next"}. Sort finishing (least time left first) or attention (what is stuck first) lists active jobs only; a job may move between its pages. tenant narrows to one of the caller''s.';
+revoke execute on function milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text, jsonb, uuid, text) from public, anon, authenticated;
+grant execute on function milepost.search_jobs(text[], text[], text, uuid, text[], timestamptz, timestamptz, int, text, jsonb, uuid, text) to authenticated, service_role;
 
 -- ==== sql/schema/72_list_audit.sql
 
@@ -7643,16 +7738,16 @@ begin
   v_summary := case
     when v_job.state = 'completed' then format('Completed after %s of work.', milepost_private.seconds_in_words(f.time_processing_ms / 1000.0))
     when v_job.state = 'failed' then format('Failed in attempt %s of %s: %s', v_job.attempt, v_job.max_attempts, coalesce(v_job.error, 'no reason was given'))
-    when v_job.state = 'canceled' then format('Canceled%s.', coalesce(' by ' || v_job.state_actor, ''))
+    when v_job.state = 'canceled' then format('Canceled%s.', ' by ' || milepost_private.actor_in_words(v_job.state_actor))
     when v_job.state = 'pending' and v_job.run_after > at then
       format('Waiting for its time, in %s.', milepost_private.seconds_in_words(extract(epoch from v_job.run_after - at)))
     when v_job.state = 'pending' then format('Waiting for a worker to claim it%s.', v_queue)
     when v_job.state = 'retrying' then format('Waiting for attempt %s of %s%s: %s', v_job.attempt, v_job.max_attempts,
       case when v_job.run_after > at then ', in ' || milepost_private.seconds_in_words(extract(epoch from v_job.run_after - at)) else v_queue end,
       coalesce(v_job.state_reason, 'the last attempt ended'))
-    when v_job.state = 'paused' then format('Paused by %s%s.', coalesce(v_job.state_actor, 'a worker'), coalesce(': ' || v_job.state_reason, ''))
-    when v_job.state = 'pausing' then format('Asked to pause by %s; its workers have not acknowledged yet.', v_job.state_actor)
-    when v_job.state = 'canceling' then format('Asked to cancel by %s; its workers have not acknowledged yet.', v_job.state_actor)
+    when v_job.state = 'paused' then format('Paused by %s%s.', milepost_private.actor_in_words(v_job.state_actor), coalesce(': ' || v_job.state_reason, ''))
+    when v_job.state = 'pausing' then format('Asked to pause by %s; its workers have not acknowledged yet.', milepost_private.actor_in_words(v_job.state_actor))
+    when v_job.state = 'canceling' then format('Asked to cancel by %s; its workers have not acknowledged yet.', milepost_private.actor_in_words(v_job.state_actor))
     when f.rate_limited then format('Rate limited for another %s.', milepost_private.seconds_in_words(extract(epoch from v_job.rate_limited_until - at)))
     when f.liveness = 'lost' then format('Lost: nothing was heard for %s.', milepost_private.seconds_in_words(extract(epoch from at - coalesce(v_job.last_checkpoint_at, v_job.attempt_started_at))))
     when f.liveness_reason = 'no_net_progress' then 'Stalled: its count falls and climbs without a new high.'
@@ -8330,6 +8425,58 @@ grant execute on function milepost.list_alerts(text, uuid, int, text), milepost.
   milepost.set_alert_rule(text, boolean, double precision, int, int, uuid),
   milepost.add_alert_channel(text, text, text, time, time, text, uuid), milepost.list_alert_channels(uuid),
   milepost.remove_alert_channel(uuid), milepost.mute_alerts(timestamptz, text, text, text, text, uuid) to authenticated, service_role;
+
+-- ==== sql/schema/79_job_counts.sql
+
+-- job_counts: what runs, waits, is stuck and failed, in figures: the top of a dashboard, by one look at the active jobs.
+create or replace function milepost.job_counts(tenant uuid default null)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_tenants uuid[] := array(select t from milepost_private.my_tenants() t where job_counts.tenant is null or t = job_counts.tenant);
+begin
+  return (
+    with active as (
+      select j.kind, j.state,
+             j.state in ('running', 'completing', 'pausing', 'canceling') as runs,
+             (milepost_private.liveness_of(j, p, k, now())).liveness in ('stalled', 'lost') as stuck,
+             case when j.state in ('running', 'completing') then
+               milepost_private.pace_rate(p.pace, milepost_private.active_clock(p.active_s, p.active_at, p.running, now())) end as rate_per_s
+      from milepost.jobs j
+      left join milepost_private.pulses p on p.job_id = j.job_id
+      left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+      where j.tenant_id = any (v_tenants) and j.finished_at is null
+    ), failed as (
+      select j.kind, count(*) as failures
+      from milepost.jobs j
+      where j.tenant_id = any (v_tenants) and j.state = 'failed' and j.finished_at > now() - interval '24 hours'
+      group by j.kind
+    ), by_kind as (
+      select kind, count(*) filter (where a.runs) as running,
+             count(*) filter (where a.state in ('pending', 'retrying')) as waiting,
+             count(*) filter (where a.state = 'paused') as paused,
+             count(*) filter (where a.stuck) as stuck,
+             coalesce(max(f.failures), 0) as failed_24h,
+             sum(a.rate_per_s) as rate_per_s
+      from active a full join failed f using (kind)
+      group by kind
+    )
+    select jsonb_build_object(
+      'running', coalesce(sum(b.running), 0), 'waiting', coalesce(sum(b.waiting), 0), 'paused', coalesce(sum(b.paused), 0),
+      'stuck', coalesce(sum(b.stuck), 0), 'failed_24h', coalesce(sum(b.failed_24h), 0), 'items_per_s', sum(b.rate_per_s),
+      'kinds', coalesce(jsonb_agg(jsonb_build_object(
+        'kind', b.kind, 'running', b.running, 'waiting', b.waiting, 'paused', b.paused, 'stuck', b.stuck,
+        'failed_24h', b.failed_24h) order by b.kind), '[]'))
+    from by_kind b);
+end;
+$$;
+comment on function milepost.job_counts(uuid) is
+'Active jobs in figures, of one tenant or of all that the caller may read: {"running", "waiting", "paused", "stuck", "failed_24h", "items_per_s", "kinds": [...]}; failed_24h counts jobs that failed within the last 24 hours; items_per_s is null while nothing has a rate.';
+revoke execute on function milepost.job_counts(uuid) from public, anon, authenticated;
+grant execute on function milepost.job_counts(uuid) to authenticated, service_role;
 
 -- ==== sql/schema/79_job_predictions.sql
 

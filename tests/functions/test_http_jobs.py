@@ -75,7 +75,7 @@ def test_a_list_is_narrowed_by_commas_and_by_repetition(api: Client, fake: FakeP
     fake.replies["search_jobs"] = Reply({"jobs": [], "next": None})
     address = (
         "/v1/jobs?state=running,paused&state=failed&kind=a&kind=b,c&q=nightly%20import&liveness=late"
-        f"&owner={USER}&since=2026-11-22T01:02:03.123Z&until=2026-11-23T00:00:00%2B01:00&limit=200&after=abc"
+        f"&owner={USER}&tenant={USER}&sort=attention&since=2026-11-22T01:02:03.123Z&until=2026-11-23T00:00:00%2B01:00&limit=200&after=abc"
         "&metadata=%7B%22team%22:%22blue%22%7D"
     )
     assert api.get(address, headers={"Authorization": f"Bearer {token()}"}).status_code == 200
@@ -86,6 +86,8 @@ def test_a_list_is_narrowed_by_commas_and_by_repetition(api: Client, fake: FakeP
         "metadata": {"team": "blue"},
         "liveness": ["late"],
         "owner": USER,
+        "tenant": USER,
+        "sort": "attention",
         "since": "2026-11-22T01:02:03.123Z",
         "until": "2026-11-23T00:00:00+01:00",
         "limit": 200,
@@ -110,6 +112,9 @@ def test_a_parameter_without_a_value_is_none(api: Client, fake: FakePostgrest) -
         ("state=asleep", "invalid_value"),
         ("liveness=dead", "invalid_value"),
         ("owner=me", "invalid_value"),
+        ("tenant=ours", "invalid_value"),
+        ("sort=oldest", "invalid_value"),
+        ("sort=newest&sort=attention", "invalid_value"),
         ("since=yesterday", "invalid_timestamp"),
         ("until=2026-11-22", "invalid_timestamp"),
         ("since=2026-11-22T00:00:00", "invalid_timestamp"),

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { chromium } from "playwright-core";
 
-/** {url, publishable_key, tenants: [{tenant_id, worker_key, operator_key, owner, teammate, stranger, expired}]} */
+/** {url, publishable_key, tenants: [{tenant_id, worker_key, operator_key, owner, teammate, stranger, both, expired}]} */
 export const given = JSON.parse(process.env.STAGE);
 
 let taken = 0;
@@ -30,7 +30,11 @@ export async function checkpoint(tenant, ...entries) {
   return results;
 }
 
+/** The user whom a token names. */
+export const userOf = (token) => JSON.parse(Buffer.from(token.split(".")[1], "base64url")).sub;
+
 export const create = async (tenant, job) => api(tenant.worker_key, "POST", "/v1/jobs", job);
+export const control = async (tenant, job, verb, body = {}) => api(tenant.operator_key, "POST", `/v1/jobs/${job}/${verb}`, body);
 export const read = async (tenant, job) => api(tenant.operator_key, "GET", `/v1/jobs/${job}`);
 
 /** Faults of the Realtime stand-in, for the whole stack; none end them. */

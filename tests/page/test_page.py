@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -41,7 +42,12 @@ def run_tests(file: str, stage: object = None) -> None:
 def stage(stack: RunningStack, tenants: int) -> dict[str, object]:
     """What stage.mjs hands to the tests, a tenant of its own for each."""
 
-    def described(tenant: Tenant) -> dict[str, str]:
+    def described(tenant: Tenant, other: Tenant) -> dict[str, str]:
+        both = stack.person()
+        stack.sql(
+            "insert into milepost.members (tenant_id, user_id, role) values (%s, %s, 'admin'), (%s, %s, 'viewer')",
+            (tenant.tenant_id, both.user_id, other.tenant_id, both.user_id),
+        )
         expired = stack.jwt(tenant.owner.user_id, exp=int(time.time()) - 60)
         return {
             "tenant_id": tenant.tenant_id,
@@ -51,6 +57,8 @@ def stage(stack: RunningStack, tenants: int) -> dict[str, object]:
             "teammate": tenant.teammate.jwt,
             "stranger": tenant.stranger.jwt,
             "expired": expired,
+            # Of this tenant an admin, of the next one a viewer.
+            "both": both.jwt,
         }
 
     cast = [stack.tenant() for _ in range(tenants)]
@@ -63,8 +71,12 @@ def stage(stack: RunningStack, tenants: int) -> dict[str, object]:
     return {
         "url": stack.api_url,
         "publishable_key": stack.publishable_key,
-        "tenants": [described(tenant) for tenant in cast],
+        "tenants": [described(*pair) for pair in pairwise([*cast, cast[0]])],
     }
+
+
+def test_a_course_is_what_the_checkpoints_told() -> None:
+    run_tests("course.test.mjs")
 
 
 def test_the_client_is_right_in_a_world_that_misbehaves() -> None:
@@ -76,9 +88,10 @@ def test_the_client_is_right_with_supabase_js_and_a_realtime_that_misbehaves(sta
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium, or set CHROMIUM")
-def test_the_page_does_what_people_do_and_shows_what_they_need(stack: RunningStack) -> None:
+@pytest.mark.parametrize("part", ["page", "list", "job"])
+def test_the_page_does_what_people_do_and_shows_what_they_need(stack: RunningStack, part: str) -> None:
     node("scripts/vendor.mjs")
-    run_tests("page.test.mjs", stage(stack, tenants=30))
+    run_tests(f"{part}.test.mjs", stage(stack, tenants=20))
 
 
 def test_the_page_learns_from_the_gateway_where_it_is(stack: RunningStack) -> None:
