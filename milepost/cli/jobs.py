@@ -128,9 +128,7 @@ def _control(action: str, does: str) -> click.Command:
     return control
 
 
-controls = [
-    _control("pause", "Pause"),
-    _control("resume", "Let go on"),
-    _control("cancel", "Cancel"),
-    _control("retry", "Begin a new attempt at"),
-]
+pause = _control("pause", "Pause")
+resume = _control("resume", "Let go on")
+cancel = _control("cancel", "Cancel")
+retry = _control("retry", "Begin a new attempt at")
