@@ -4503,7 +4503,8 @@ begin
     end if;
     perform milepost_private.transition(v_job.job_id,
       case when v_job.attempt < v_job.max_attempts then 'retrying' else 'failed' end, 'reset',
-      format('%s: no progress for %s s, more than %s s (%s)', v_stuck.liveness, round(v_stuck.silence_s), round(v_stuck.threshold_s::numeric, 1), v_stuck.reason),
+      format('%s: no progress for %s; more than %s is unusual for it', v_stuck.liveness,
+             milepost_private.seconds_in_words(v_stuck.silence_s), milepost_private.seconds_in_words(v_stuck.threshold_s)),
       'system', v_now);
     if v_job.attempt < v_job.max_attempts then v_reset := v_reset + 1; else v_failed := v_failed + 1; end if;
   end loop;

@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 the job failed or was canceled, or the server refused, 2 u
 import sys
 from importlib import import_module
 from importlib.util import find_spec
+from io import TextIOWrapper
 
 try:
     import click
@@ -36,6 +37,7 @@ _COMMANDS = {
     "tenants": "admin",
     "keys": "admin",
     "members": "admin",
+    "completion": "completion",
 }
 
 
@@ -73,3 +75,7 @@ def main() -> None:
 
     Reads MILEPOST_URL and MILEPOST_KEY; `milepost dev` prints both. `milepost COMMAND --help` has examples.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # A job's name may have letters that the locale does not.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")

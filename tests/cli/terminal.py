@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import select
 import struct
 import subprocess
@@ -10,6 +11,7 @@ import termios
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 PROGRAM = [sys.executable, "-c", "from milepost.cli import main; main(prog_name='milepost')"]
@@ -28,6 +30,14 @@ class Milepost:
         environment = os.environ | self.settings | more
         return subprocess.run(
             [*PROGRAM, *arguments], env=environment, capture_output=True, text=True, timeout=PATIENCE_S
+        )
+
+    def shell(self, script: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """A script of bash that finds `milepost` as an installed program."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = {**os.environ, **self.settings, **more, "PATH": path}
+        return subprocess.run(
+            ["bash", "-c", script], env=environment, capture_output=True, text=True, timeout=PATIENCE_S
         )
 
     @contextmanager
@@ -74,6 +84,11 @@ class Terminal:
     def __init__(self, process: "subprocess.Popen[bytes]", outer: int, inner: int) -> None:
         self.process, self._outer, self.inner = process, outer, inner
         self.seen = ""
+
+    @property
+    def text(self) -> str:
+        """What was seen, without colours and movements."""
+        return re.sub(r"\x1b\[[0-?]*[A-Za-z]", "", self.seen)
 
     def type(self, keys: str) -> None:
         os.write(self._outer, keys.encode())
