@@ -134,10 +134,15 @@ class Job(_Counting):
             lane.detach()
 
     def __enter__(self) -> Self:
+        return self._begin(waits=True)
+
+    def _begin(self, *, waits: bool) -> Self:
+        """Begins the lane. One that has no cursor to go on from need not wait for the server's answer."""
         if self._sender is not None:
             self._sender.add(self._lane)
             self._sender.start()
-            self._wait_for_greeting(self._sender)
+            if waits:
+                self._wait_for_greeting(self._sender)
         with self._lane.changed:
             self._lane.begun = True
         self._say(None, state="running")

@@ -95,7 +95,7 @@ def run(client: Client, place: Place, roots: Sequence[Path], json: bool) -> int:
     work.start()
     try:
         work.known.wait(_PATIENCE_S)
-        changes = follow(work.key, url=place.url, key=place.key)
+        changes = follow([work.key], url=place.url, key=place.key)
         if terminal:
             draw(output.console(), changes)
         else:

@@ -34,6 +34,14 @@ _COLOURS = {
     "fair": "yellow",
 }
 _DURATIONS = ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s"))
+_NO_ETA = {
+    "no_total": "total unknown",
+    "no_progress": "no progress yet",
+    "paused": "paused",
+    "rate_limited": "rate limited",
+    "not_started": "not started",
+    "stalled": "stalled",
+}
 _SIZES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 _WIDTH_OF_A_PIPE = 250
@@ -140,11 +148,11 @@ def count(job: models.Job | models.StageProgress | models.WorkerProgress) -> str
     return ", ".join(parts)
 
 
-def eta(job: models.Job) -> str:
+def eta(job: models.Job, *, with_range: bool = True) -> str:
     """The time left with its range, or why it is not known."""
     if job.eta_ms is None:
-        return "-" if job.eta_reason in (None, "finished") else (job.eta_reason or "").replace("_", " ")
-    if job.eta_low_ms is None or job.eta_high_ms is None:
+        return _NO_ETA.get(job.eta_reason or "", "-")
+    if not with_range or job.eta_low_ms is None or job.eta_high_ms is None:
         return duration(job.eta_ms)
     return f"{duration(job.eta_ms)} ({duration(job.eta_low_ms)} to {duration(job.eta_high_ms)})"
 
@@ -163,8 +171,9 @@ def moment(value: datetime | None) -> str:
     return "-" if value is None else f"{value.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
-def table(*columns: str) -> Table:
+def table(*columns: str, folded: int | None = None) -> Table:
+    """A table whose cells fold where they do not fit; with `folded`, those of that column only."""
     made = Table(box=None, pad_edge=False, header_style="dim")
-    for column in columns:
-        made.add_column(column, overflow="fold")
+    for number, column in enumerate(columns):
+        made.add_column(column, overflow="fold", no_wrap=folded not in (None, number))
     return made
