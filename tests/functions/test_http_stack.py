@@ -126,7 +126,7 @@ def test_a_revoked_key_is_401_at_the_next_request(api: httpx.Client, stack: Runn
 def test_too_many_requests_are_429_with_the_time_to_wait(api: httpx.Client, stack: RunningStack) -> None:
     busy = stack.tenant()
     stack.sql("update milepost.tenants set requests_per_s = 1 where tenant_id = %s", (busy.tenant_id,))
-    answers = []
+    answers: list[httpx.Response] = []
     while not answers or (answers[-1].status_code == 200 and len(answers) < 100):
         answers.append(api.post("/v1/checkpoints", json={"job": "busy"}, headers=key(busy.worker_key)))
     answer = answers[-1]
