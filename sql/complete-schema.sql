@@ -1915,7 +1915,8 @@ create index if not exists jobs_by_kind on milepost.jobs (tenant_id, kind, creat
 create index if not exists jobs_by_owner on milepost.jobs (tenant_id, owner_id, created_at desc, job_id desc) where owner_id is not null;
 create index if not exists jobs_that_failed on milepost.jobs (tenant_id, state, created_at desc, job_id desc)
   where state in ('failed', 'canceled');
-create index if not exists jobs_with_a_limit on milepost.jobs (tenant_id) where stall_after_ms is not null and finished_at is null;
+create index if not exists jobs_with_a_limit on milepost.jobs (tenant_id)
+  where finished_at is null and (stall_after_ms is not null or processing_deadline_ms is not null);
 create index if not exists jobs_by_metadata on milepost.jobs using gin (ended_metadata jsonb_path_ops) where ended_metadata is not null;
 do $$
 begin
@@ -3146,6 +3147,28 @@ comment on column milepost_private.shares.expires_at is 'Until when it holds.';
 alter table milepost_private.shares enable row level security;
 revoke all on milepost_private.shares from public, anon, authenticated;
 grant select, insert, update, delete on milepost_private.shares to service_role;
+
+-- ==== sql/schema/29_silence_in_words.sql
+
+-- silence_in_words: what liveness_of gave as the reason, for people.
+create or replace function milepost_private.silence_in_words(reason text)
+returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return case reason
+    when 'no_contact' then 'nothing was heard of it'
+    when 'never_started' then 'it has made no progress at all'
+    when 'no_net_progress' then 'it reported, without a new high,'
+    else 'it made no progress' end;
+end;
+$$;
+comment on function milepost_private.silence_in_words(text) is
+'The beginning of a sentence that goes on "for 12 min": no_contact, never_started, no_net_progress, no_progress in words.';
+revoke execute on function milepost_private.silence_in_words(text) from public, anon, authenticated;
+grant execute on function milepost_private.silence_in_words(text) to authenticated, service_role;
 
 -- ==== sql/schema/29_tally.sql
 
@@ -5542,6 +5565,44 @@ comment on function milepost.list_members(uuid) is 'A tenant''s members and thei
 revoke execute on function milepost.list_members(uuid) from public, anon, authenticated;
 grant execute on function milepost.list_members(uuid) to authenticated, service_role;
 
+-- ==== sql/schema/54_not_on_time.sql
+
+-- not_on_time: the jobs that are late, stalled or lost at the given time. Whoever asks for many jobs' liveness asks here.
+create or replace function milepost_private.not_on_time(tenants uuid[], at timestamptz)
+returns table (
+  job_id uuid, liveness text, reason text, silence_s double precision, threshold_s double precision
+)
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select j.job_id, v.liveness, v.reason, v.silence_s, v.threshold_s
+  from (
+    -- Most jobs rose a moment ago. No threshold is shorter than a minute unless it was declared, and nobody is late before half
+    -- of it: these need no judging.
+    select q.job_id from milepost_private.pulses q
+    where q.running and (tenants is null or q.tenant_id = any (tenants))
+      and (q.active_s + extract(epoch from not_on_time.at - q.active_at) - coalesce((q.rhythm).risen_s, 0) > 30
+           or (q.rhythm).falls + (q.rhythm).retries >= 4)
+    union
+    select d.job_id from milepost.jobs d
+    where d.finished_at is null and (tenants is null or d.tenant_id = any (tenants))
+      and (d.stall_after_ms is not null or d.processing_deadline_ms is not null)
+  ) s
+  join milepost_private.pulses p on p.job_id = s.job_id
+  join milepost.jobs j on j.job_id = s.job_id
+  left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+  cross join lateral milepost_private.liveness_of(j, p, k, not_on_time.at) v
+  where p.running and j.finished_at is null and v.liveness <> 'on_time';
+end;
+$$;
+comment on function milepost_private.not_on_time(uuid[], timestamptz) is
+'The active jobs of these tenants (null: of all) that are late, stalled or lost at the given time, as liveness_of judges them.';
+revoke execute on function milepost_private.not_on_time(uuid[], timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.not_on_time(uuid[], timestamptz) to authenticated, service_role;
+
 -- ==== sql/schema/54_ping_job.sql
 
 -- ping_job: one address for shell and cron: start, done, fail.
@@ -5631,22 +5692,10 @@ begin
          j.stall_after_ms is not null
          or v.reason = 'no_net_progress'
          or v.silence_s > 1.5 * v.threshold_s and (c.age_s < 20 or c.age_s > 90)
-  from (
-    -- Most jobs rose within the last minute, and no threshold is shorter unless it was declared: these need no judging.
-    select q.job_id from milepost_private.pulses q
-    where q.running
-      and (q.active_s + extract(epoch from stuck_jobs.at - q.active_at) - coalesce((q.rhythm).risen_s, 0) > 60
-           or (q.rhythm).falls + (q.rhythm).retries >= 4)
-    union
-    select d.job_id from milepost.jobs d where d.finished_at is null and d.stall_after_ms is not null
-  ) s
-  join milepost_private.pulses p on p.job_id = s.job_id
-  join milepost.jobs j on j.job_id = s.job_id
-  left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
-  cross join lateral milepost_private.liveness_of(j, p, k, stuck_jobs.at) v
+  from milepost_private.not_on_time(null, stuck_jobs.at) v
+  join milepost.jobs j on j.job_id = v.job_id
   cross join lateral (select extract(epoch from stuck_jobs.at - coalesce(j.last_checkpoint_at, j.attempt_started_at))::double precision as age_s) c
-  where p.running and j.finished_at is null
-    and v.liveness in ('stalled', 'lost');
+  where v.liveness in ('stalled', 'lost');
 end;
 $$;
 comment on function milepost_private.stuck_jobs(timestamptz) is 'The active jobs that are stalled or lost at the given time. Cost follows active jobs only.';
@@ -5738,9 +5787,7 @@ begin
     end if;
     perform milepost_private.transition(v_job.job_id,
       case when v_job.attempt < v_job.max_attempts then 'retrying' else 'failed' end, 'reset',
-      format('%s for %s; more than %s is unusual for it',
-             case v_stuck.reason when 'no_contact' then 'Nothing was heard of it' when 'never_started' then 'It did not start'
-                                 when 'no_net_progress' then 'It reported, without a new high,' else 'It reported, but made no progress' end,
+      format('%s for %s; more than %s is unusual for it', milepost_private.silence_in_words(v_stuck.reason),
              milepost_private.seconds_in_words(v_stuck.silence_s), milepost_private.seconds_in_words(v_stuck.threshold_s)),
       'system', v_now);
     if v_job.attempt < v_job.max_attempts then v_reset := v_reset + 1; else v_failed := v_failed + 1; end if;
@@ -5845,11 +5892,11 @@ begin
   return query
   select j.tenant_id, r.rule, j.job_id::text, j.job_id, j.key, j.kind, r.severity, r.for_s,
          case r.rule
-           when 'job_stuck' then format('%s is %s: no progress for %s.', j.key,
-             case when v.liveness in ('stalled', 'lost') then v.liveness || coalesce(' (' || v.reason || ')', '')
-                  else j.state || ' after a reset' end,
+           when 'job_stuck' then format('%s is %s: %s for %s.', j.key,
+             case when v.liveness in ('stalled', 'lost') then v.liveness else j.state || ' after a reset' end,
+             milepost_private.silence_in_words(v.reason),
              milepost_private.seconds_in_words(extract(epoch from at - coalesce(j.last_progress_at, j.started_at, j.created_at))))
-           when 'job_late' then format('%s is late (%s): no progress for %s; it counts as stalled after %s.', j.key, v.reason,
+           when 'job_late' then format('%s is late: %s for %s; it counts as stalled after %s.', j.key, milepost_private.silence_in_words(v.reason),
              milepost_private.seconds_in_words(v.silence_s), milepost_private.seconds_in_words(v.threshold_s))
            else format('%s is expected to take %s of the %s it may.', j.key, milepost_private.seconds_in_words(n.needs_s),
              milepost_private.seconds_in_words(j.processing_deadline_ms / 1000.0)) end,
@@ -5858,7 +5905,7 @@ begin
   from milepost.jobs j
   join milepost_private.pulses p on p.job_id = j.job_id
   left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
-  cross join lateral milepost_private.liveness_of(j, p, k, alert_conditions.at) v
+  left join milepost_private.not_on_time(null, alert_conditions.at) v on v.job_id = j.job_id
   cross join lateral (
     -- Not as a condition of a join: that would have all jobs' figures computed.
     select case when j.processing_deadline_ms is not null then (
@@ -6899,7 +6946,13 @@ declare
   v_pattern text := '%' || replace(replace(replace(lower(q), '\', '\\'), '%', '\%'), '_', '\_') || '%';
   v_after_at timestamptz := (after ->> 0)::timestamptz;
   v_after_id uuid := (after ->> 1)::uuid;
+  v_so        uuid[];  -- not on time, and as asked
+  v_otherwise uuid[];  -- not on time
 begin
+  if liveness is not null then
+    select array_agg(n.job_id) filter (where n.liveness = any (find_jobs.liveness)), array_agg(n.job_id) into v_so, v_otherwise
+    from milepost_private.not_on_time(array(select milepost_private.my_tenants()), now()) n;
+  end if;
   return query
   select m.job_id, m.created_at
   from milepost_private.my_tenants() as t (tenant_id)
@@ -6922,12 +6975,8 @@ begin
       and (find_jobs.until is null or j.created_at < find_jobs.until)
       and (v_after_id is null or (j.created_at, j.job_id) < (v_after_at, v_after_id))
       -- Liveness is computed, and only a job that is active can be anything but on time.
-      and (find_jobs.liveness is null or j.finished_at is not null and 'on_time' = any (find_jobs.liveness)
-           or j.finished_at is null and (
-             select (milepost_private.liveness_of(j, p, k, now())).liveness = any (find_jobs.liveness)
-             from milepost_private.pulses p
-             left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
-             where p.job_id = j.job_id))
+      and (find_jobs.liveness is null or j.job_id = any (v_so)
+           or 'on_time' = any (find_jobs.liveness) and (v_otherwise is null or j.job_id <> all (v_otherwise)))
     order by j.created_at desc, j.job_id desc
     limit find_jobs.size
   ) m
@@ -7860,27 +7909,19 @@ stable
 set search_path = ''
 as $$
 declare
-  v_health jsonb;
+  v_tenants uuid[] := array(select milepost_private.my_tenants());
+  v_health  jsonb;
 begin
   with judged as (
     select j.key, case
       when j.state = 'failed' then 'failed'
-      when v.liveness <> 'on_time' then v.liveness
+      when v.liveness is not null then v.liveness
       when j.finished_at is null and j.rate_limited_until > now() then 'rate_limited'
       when j.items_failed > 0.05 * (j.items_completed::numeric + j.items_failed + j.items_skipped + j.items_canceled)
         then 'many_errors' end as reason
     from milepost.jobs j
-    cross join lateral (
-      -- Only of active jobs: most of the others ended well, and need no judgement.
-      select case when j.finished_at is null then (
-        select l.liveness
-        from milepost_private.pulses p
-        left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
-        cross join lateral milepost_private.liveness_of(j, p, k, now()) l
-        where p.job_id = j.job_id) end as liveness
-      offset 0  -- so that it is computed once, and not wherever it is named
-    ) v
-    where j.tenant_id = any (array(select milepost_private.my_tenants()))
+    left join milepost_private.not_on_time(v_tenants, now()) v on v.job_id = j.job_id
+    where j.tenant_id = any (v_tenants)
       and (j.finished_at is null or j.finished_at > now() - interval '1 day')
   ), reasons as (
     select j.reason, count(*) as jobs, j.reason in ('failed', 'stalled', 'lost') as is_critical,
@@ -7974,8 +8015,7 @@ begin
   into v_active
   from milepost.jobs j
   left join milepost_private.pulses p on p.job_id = j.job_id
-  left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
-  cross join lateral milepost_private.liveness_of(j, p, k, now()) v
+  left join milepost_private.not_on_time(v_tenants, now()) v on v.job_id = j.job_id
   where j.tenant_id = any (v_tenants) and j.finished_at is null;
 
   return v_active || (
@@ -8442,12 +8482,12 @@ begin
     with active as (
       select j.kind, j.state,
              j.state in ('running', 'completing', 'pausing', 'canceling') as runs,
-             (milepost_private.liveness_of(j, p, k, now())).liveness in ('stalled', 'lost') as stuck,
+             coalesce(n.liveness in ('stalled', 'lost'), false) as stuck,
              case when j.state in ('running', 'completing') then
                milepost_private.pace_rate(p.pace, milepost_private.active_clock(p.active_s, p.active_at, p.running, now())) end as rate_per_s
       from milepost.jobs j
       left join milepost_private.pulses p on p.job_id = j.job_id
-      left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+      left join milepost_private.not_on_time(v_tenants, now()) n on n.job_id = j.job_id
       where j.tenant_id = any (v_tenants) and j.finished_at is null
     ), failed as (
       select j.kind, count(*) as failures

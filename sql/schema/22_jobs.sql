@@ -65,7 +65,8 @@ create index if not exists jobs_by_kind on milepost.jobs (tenant_id, kind, creat
 create index if not exists jobs_by_owner on milepost.jobs (tenant_id, owner_id, created_at desc, job_id desc) where owner_id is not null;
 create index if not exists jobs_that_failed on milepost.jobs (tenant_id, state, created_at desc, job_id desc)
   where state in ('failed', 'canceled');
-create index if not exists jobs_with_a_limit on milepost.jobs (tenant_id) where stall_after_ms is not null and finished_at is null;
+create index if not exists jobs_with_a_limit on milepost.jobs (tenant_id)
+  where finished_at is null and (stall_after_ms is not null or processing_deadline_ms is not null);
 create index if not exists jobs_by_metadata on milepost.jobs using gin (ended_metadata jsonb_path_ops) where ended_metadata is not null;
 do $$
 begin

@@ -40,22 +40,10 @@ begin
          j.stall_after_ms is not null
          or v.reason = 'no_net_progress'
          or v.silence_s > 1.5 * v.threshold_s and (c.age_s < 20 or c.age_s > 90)
-  from (
-    -- Most jobs rose within the last minute, and no threshold is shorter unless it was declared: these need no judging.
-    select q.job_id from milepost_private.pulses q
-    where q.running
-      and (q.active_s + extract(epoch from stuck_jobs.at - q.active_at) - coalesce((q.rhythm).risen_s, 0) > 60
-           or (q.rhythm).falls + (q.rhythm).retries >= 4)
-    union
-    select d.job_id from milepost.jobs d where d.finished_at is null and d.stall_after_ms is not null
-  ) s
-  join milepost_private.pulses p on p.job_id = s.job_id
-  join milepost.jobs j on j.job_id = s.job_id
-  left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
-  cross join lateral milepost_private.liveness_of(j, p, k, stuck_jobs.at) v
+  from milepost_private.not_on_time(null, stuck_jobs.at) v
+  join milepost.jobs j on j.job_id = v.job_id
   cross join lateral (select extract(epoch from stuck_jobs.at - coalesce(j.last_checkpoint_at, j.attempt_started_at))::double precision as age_s) c
-  where p.running and j.finished_at is null
-    and v.liveness in ('stalled', 'lost');
+  where v.liveness in ('stalled', 'lost');
 end;
 $$;
 comment on function milepost_private.stuck_jobs(timestamptz) is 'The active jobs that are stalled or lost at the given time. Cost follows active jobs only.';

@@ -61,9 +61,7 @@ begin
     end if;
     perform milepost_private.transition(v_job.job_id,
       case when v_job.attempt < v_job.max_attempts then 'retrying' else 'failed' end, 'reset',
-      format('%s for %s; more than %s is unusual for it',
-             case v_stuck.reason when 'no_contact' then 'Nothing was heard of it' when 'never_started' then 'It did not start'
-                                 when 'no_net_progress' then 'It reported, without a new high,' else 'It reported, but made no progress' end,
+      format('%s for %s; more than %s is unusual for it', milepost_private.silence_in_words(v_stuck.reason),
              milepost_private.seconds_in_words(v_stuck.silence_s), milepost_private.seconds_in_words(v_stuck.threshold_s)),
       'system', v_now);
     if v_job.attempt < v_job.max_attempts then v_reset := v_reset + 1; else v_failed := v_failed + 1; end if;

@@ -21,11 +21,11 @@ begin
   return query
   select j.tenant_id, r.rule, j.job_id::text, j.job_id, j.key, j.kind, r.severity, r.for_s,
          case r.rule
-           when 'job_stuck' then format('%s is %s: no progress for %s.', j.key,
-             case when v.liveness in ('stalled', 'lost') then v.liveness || coalesce(' (' || v.reason || ')', '')
-                  else j.state || ' after a reset' end,
+           when 'job_stuck' then format('%s is %s: %s for %s.', j.key,
+             case when v.liveness in ('stalled', 'lost') then v.liveness else j.state || ' after a reset' end,
+             milepost_private.silence_in_words(v.reason),
              milepost_private.seconds_in_words(extract(epoch from at - coalesce(j.last_progress_at, j.started_at, j.created_at))))
-           when 'job_late' then format('%s is late (%s): no progress for %s; it counts as stalled after %s.', j.key, v.reason,
+           when 'job_late' then format('%s is late: %s for %s; it counts as stalled after %s.', j.key, milepost_private.silence_in_words(v.reason),
              milepost_private.seconds_in_words(v.silence_s), milepost_private.seconds_in_words(v.threshold_s))
            else format('%s is expected to take %s of the %s it may.', j.key, milepost_private.seconds_in_words(n.needs_s),
              milepost_private.seconds_in_words(j.processing_deadline_ms / 1000.0)) end,
@@ -34,7 +34,7 @@ begin
   from milepost.jobs j
   join milepost_private.pulses p on p.job_id = j.job_id
   left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
-  cross join lateral milepost_private.liveness_of(j, p, k, alert_conditions.at) v
+  left join milepost_private.not_on_time(null, alert_conditions.at) v on v.job_id = j.job_id
   cross join lateral (
     -- Not as a condition of a join: that would have all jobs' figures computed.
     select case when j.processing_deadline_ms is not null then (

@@ -25,7 +25,13 @@ declare
   v_pattern text := '%' || replace(replace(replace(lower(q), '\', '\\'), '%', '\%'), '_', '\_') || '%';
   v_after_at timestamptz := (after ->> 0)::timestamptz;
   v_after_id uuid := (after ->> 1)::uuid;
+  v_so        uuid[];  -- not on time, and as asked
+  v_otherwise uuid[];  -- not on time
 begin
+  if liveness is not null then
+    select array_agg(n.job_id) filter (where n.liveness = any (find_jobs.liveness)), array_agg(n.job_id) into v_so, v_otherwise
+    from milepost_private.not_on_time(array(select milepost_private.my_tenants()), now()) n;
+  end if;
   return query
   select m.job_id, m.created_at
   from milepost_private.my_tenants() as t (tenant_id)
@@ -48,12 +54,8 @@ begin
       and (find_jobs.until is null or j.created_at < find_jobs.until)
       and (v_after_id is null or (j.created_at, j.job_id) < (v_after_at, v_after_id))
       -- Liveness is computed, and only a job that is active can be anything but on time.
-      and (find_jobs.liveness is null or j.finished_at is not null and 'on_time' = any (find_jobs.liveness)
-           or j.finished_at is null and (
-             select (milepost_private.liveness_of(j, p, k, now())).liveness = any (find_jobs.liveness)
-             from milepost_private.pulses p
-             left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
-             where p.job_id = j.job_id))
+      and (find_jobs.liveness is null or j.job_id = any (v_so)
+           or 'on_time' = any (find_jobs.liveness) and (v_otherwise is null or j.job_id <> all (v_otherwise)))
     order by j.created_at desc, j.job_id desc
     limit find_jobs.size
   ) m

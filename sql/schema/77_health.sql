@@ -19,27 +19,19 @@ stable
 set search_path = ''
 as $$
 declare
-  v_health jsonb;
+  v_tenants uuid[] := array(select milepost_private.my_tenants());
+  v_health  jsonb;
 begin
   with judged as (
     select j.key, case
       when j.state = 'failed' then 'failed'
-      when v.liveness <> 'on_time' then v.liveness
+      when v.liveness is not null then v.liveness
       when j.finished_at is null and j.rate_limited_until > now() then 'rate_limited'
       when j.items_failed > 0.05 * (j.items_completed::numeric + j.items_failed + j.items_skipped + j.items_canceled)
         then 'many_errors' end as reason
     from milepost.jobs j
-    cross join lateral (
-      -- Only of active jobs: most of the others ended well, and need no judgement.
-      select case when j.finished_at is null then (
-        select l.liveness
-        from milepost_private.pulses p
-        left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
-        cross join lateral milepost_private.liveness_of(j, p, k, now()) l
-        where p.job_id = j.job_id) end as liveness
-      offset 0  -- so that it is computed once, and not wherever it is named
-    ) v
-    where j.tenant_id = any (array(select milepost_private.my_tenants()))
+    left join milepost_private.not_on_time(v_tenants, now()) v on v.job_id = j.job_id
+    where j.tenant_id = any (v_tenants)
       and (j.finished_at is null or j.finished_at > now() - interval '1 day')
   ), reasons as (
     select j.reason, count(*) as jobs, j.reason in ('failed', 'stalled', 'lost') as is_critical,
@@ -133,8 +125,7 @@ begin
   into v_active
   from milepost.jobs j
   left join milepost_private.pulses p on p.job_id = j.job_id
-  left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
-  cross join lateral milepost_private.liveness_of(j, p, k, now()) v
+  left join milepost_private.not_on_time(v_tenants, now()) v on v.job_id = j.job_id
   where j.tenant_id = any (v_tenants) and j.finished_at is null;
 
   return v_active || (

@@ -12,12 +12,12 @@ begin
     with active as (
       select j.kind, j.state,
              j.state in ('running', 'completing', 'pausing', 'canceling') as runs,
-             (milepost_private.liveness_of(j, p, k, now())).liveness in ('stalled', 'lost') as stuck,
+             coalesce(n.liveness in ('stalled', 'lost'), false) as stuck,
              case when j.state in ('running', 'completing') then
                milepost_private.pace_rate(p.pace, milepost_private.active_clock(p.active_s, p.active_at, p.running, now())) end as rate_per_s
       from milepost.jobs j
       left join milepost_private.pulses p on p.job_id = j.job_id
-      left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+      left join milepost_private.not_on_time(v_tenants, now()) n on n.job_id = j.job_id
       where j.tenant_id = any (v_tenants) and j.finished_at is null
     ), failed as (
       select j.kind, count(*) as failures

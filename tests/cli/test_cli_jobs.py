@@ -168,7 +168,7 @@ def test_explain_says_what_matters_once_and_no_raw_words(
     )
     stack.sql("select milepost.reset_stuck_jobs(now())")
     said = milepost("explain", "lost").stdout + milepost("show", "lost").stdout
-    assert "lost: no progress for 24 h; more than 15 min is unusual for it" in said
+    assert "for 24 h; more than 15 min is unusual for it" in said
     assert "(no_" not in said
     assert "never_started" not in said
 

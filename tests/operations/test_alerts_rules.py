@@ -79,7 +79,7 @@ def test_a_silent_job_is_late_then_stuck_and_recovers_by_progress(alerting: Aler
     alerting.evaluate(60 + 700)
     (stuck,) = alerting.open()
     assert stuck["rule"] == "job_stuck"
-    assert "lost (no_contact): no progress for 12 min" in stuck["message"]
+    assert "is lost: nothing was heard of it for 12 min" in stuck["message"]
     alerting.report("import", 60 + 705, 200)
     alerting.evaluate(60 + 710)
     assert alerting.open() == []
