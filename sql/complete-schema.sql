@@ -366,12 +366,12 @@ create index if not exists audit_by_job on milepost.audit (job_id, audit_id desc
 create index if not exists audit_by_time on milepost.audit (at);
 
 comment on table milepost.audit is
-'Who paused, resumed, canceled, reset, retried or moved jobs, made or revoked keys, added or removed members, changed retention. Kept for a year, or for as long as jobs if that is longer.';
+'Who paused, resumed, canceled, reset, retried or moved jobs, made or revoked keys, added or removed members, shared jobs, changed retention. Kept for a year, or for as long as jobs if that is longer.';
 comment on column milepost.audit.audit_id is 'Order of writing.';
 comment on column milepost.audit.tenant_id is 'The tenant.';
 comment on column milepost.audit.at is 'When it was done.';
 comment on column milepost.audit.actor is 'Who did it: user:<id>, key:<id> or system (the sweep, or who holds the service key).';
-comment on column milepost.audit.action is 'pause, resume, cancel, retry, reset, set_priority, create_tenant, create_key, revoke_key, add_member, remove_member, set_retention.';
+comment on column milepost.audit.action is 'pause, resume, cancel, retry, reset, set_priority, create_tenant, create_key, revoke_key, add_member, remove_member, set_retention, share_job, revoke_share.';
 comment on column milepost.audit.job_id is 'The job it was done to; it may be gone by now.';
 comment on column milepost.audit.subject is 'What it was done to: the job''s key, the id of the key, the user.';
 comment on column milepost.audit.reason is 'Why, as the actor said.';
@@ -8622,8 +8622,10 @@ declare
   -- Two random uuids: 244 bits, in the letters that an address takes. Shown once; only the hash is kept.
   v_token text := 'sh_' || rtrim(translate(encode(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()), 'base64'), '+/' || E'\n', '-_'), '=');
   v_share milepost_private.shares;
+  v_job   milepost.jobs;
 begin
   perform milepost_private.require_control(add_share.job_id);
+  select * into v_job from milepost.jobs j where j.job_id = add_share.job_id;
   -- What no longer opens anything is of no use; so a job's links stay few.
   delete from milepost_private.shares s
   where s.job_id = add_share.job_id and s.expires_at <= now();
@@ -8636,6 +8638,8 @@ begin
   values (add_share.job_id, encode(sha256(convert_to(v_token, 'utf8')), 'hex'), milepost_private.actor(),
           now() + make_interval(secs => expires_in_s))
   returning * into v_share;
+  perform milepost_private.write_audit(v_job.tenant_id, milepost_private.actor(), 'share_job', v_job.key,
+    jsonb_build_object('share_id', v_share.share_id, 'expires_at', milepost_private.iso(v_share.expires_at)), job_id => v_job.job_id);
   return milepost_private.share_json(v_share) || jsonb_build_object('token', v_token);
 end;
 $$;
@@ -8670,18 +8674,20 @@ security definer                -- callers may not write share links; require_co
 set search_path = ''
 as $$
 declare
-  v_job uuid;
+  v_job milepost.jobs;
 begin
-  select s.job_id into v_job from milepost_private.shares s
+  select j.* into v_job from milepost_private.shares s
   join milepost.jobs j on j.job_id = s.job_id
   where s.share_id = end_share.share_id and j.tenant_id = any (array(select milepost_private.my_tenants()));
   -- GUARD: absent, or of a job that is not the caller's to see; not told apart
-  if v_job is null then
+  if v_job.job_id is null then
     perform milepost_private.refuse(404, 'share_not_found', 'Expected the id of a share link that you can see; there is none.',
       'List them with GET /v1/jobs/{job}/shares.');
   end if;
-  perform milepost_private.require_control(v_job);
+  perform milepost_private.require_control(v_job.job_id);
   delete from milepost_private.shares s where s.share_id = end_share.share_id;
+  perform milepost_private.write_audit(v_job.tenant_id, milepost_private.actor(), 'revoke_share', v_job.key,
+    jsonb_build_object('share_id', share_id), job_id => v_job.job_id);
   return jsonb_build_object('share_id', end_share.share_id, 'revoked', true);
 end;
 $$;

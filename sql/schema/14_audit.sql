@@ -17,12 +17,12 @@ create index if not exists audit_by_job on milepost.audit (job_id, audit_id desc
 create index if not exists audit_by_time on milepost.audit (at);
 
 comment on table milepost.audit is
-'Who paused, resumed, canceled, reset, retried or moved jobs, made or revoked keys, added or removed members, changed retention. Kept for a year, or for as long as jobs if that is longer.';
+'Who paused, resumed, canceled, reset, retried or moved jobs, made or revoked keys, added or removed members, shared jobs, changed retention. Kept for a year, or for as long as jobs if that is longer.';
 comment on column milepost.audit.audit_id is 'Order of writing.';
 comment on column milepost.audit.tenant_id is 'The tenant.';
 comment on column milepost.audit.at is 'When it was done.';
 comment on column milepost.audit.actor is 'Who did it: user:<id>, key:<id> or system (the sweep, or who holds the service key).';
-comment on column milepost.audit.action is 'pause, resume, cancel, retry, reset, set_priority, create_tenant, create_key, revoke_key, add_member, remove_member, set_retention.';
+comment on column milepost.audit.action is 'pause, resume, cancel, retry, reset, set_priority, create_tenant, create_key, revoke_key, add_member, remove_member, set_retention, share_job, revoke_share.';
 comment on column milepost.audit.job_id is 'The job it was done to; it may be gone by now.';
 comment on column milepost.audit.subject is 'What it was done to: the job''s key, the id of the key, the user.';
 comment on column milepost.audit.reason is 'Why, as the actor said.';

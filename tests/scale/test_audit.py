@@ -118,6 +118,26 @@ def test_keys_members_and_retention_are_written_and_no_key_is(
     assert key.text not in str(entries) and key.key_hash not in str(entries)
 
 
+def test_members_who_go_and_share_links_are_written_and_no_token_is(
+    database: Database, tenant: str, people: People
+) -> None:
+    database.record(tenant, {"job": "job", "items_completed": 1})
+    start = len(written(database, tenant))
+    with database.acting("authenticated", people["admin"]):
+        share = database.call("share_job", job_id="job", expires_in_s=3600)
+        database.call("revoke_share", share_id=share["share_id"])
+        database.call("remove_member", tenant_id=tenant, user_id=people["viewer"])
+    entries = written(database, tenant)[start:]
+    assert {e["actor"] for e in entries} == {f"user:{people['admin']}"}
+    assert [(e["action"], e["subject"]) for e in entries] == [
+        ("share_job", "job"),
+        ("revoke_share", "job"),
+        ("remove_member", people["viewer"]),
+    ]
+    assert entries[0]["details"] == {"share_id": share["share_id"], "expires_at": share["expires_at"]}
+    assert share["token"] not in str(entries)
+
+
 def test_a_deed_that_is_rolled_back_leaves_no_entry(database: Database, tenant: str) -> None:
     before = written(database, tenant)
     with database.undone():
