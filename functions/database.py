@@ -80,7 +80,7 @@ def address(rpc: str) -> httpx.URL:
 def _post(rpc: str, args: Mapping[str, Any] | bytes, headers: Mapping[str, str]) -> httpx.Response:
     content = args if isinstance(args, bytes) else json.dumps(args).encode()
     response = _send(rpc, content, headers)
-    if not response.is_success and _error(response).get("code") in _MET_ANOTHER:
+    if not response.is_success and _may_succeed_now(_error(response)):
         response = _send(rpc, content, headers)
     return response
 
@@ -99,6 +99,15 @@ def _send(rpc: str, content: bytes, headers: Mapping[str, str]) -> httpx.Respons
     except httpx.TransportError as error:
         raise Unavailable("the database did not answer", rpc=rpc, error=repr(error)) from None
     return response
+
+
+def _may_succeed_now(error: Mapping[str, Any]) -> bool:
+    """Whether the transaction was rolled back for something that is over, so that it is worth a second try.
+
+    A row on its way to the default partition is refused if its day's partition was made at that moment.
+    """
+    code, message = error.get("code"), str(error.get("message"))
+    return code in _MET_ANOTHER or (code == "23514" and "violates partition constraint" in message)
 
 
 def _error(response: httpx.Response) -> dict[str, Any]:

@@ -33,7 +33,7 @@ COLUMNS = {
     "checkpoints": """
         job_id job worker attempt seq at received_at state items_total items_completed items_failed
         items_skipped items_canceled bytes_processed batch stages message has_cursor job_done
-        job_total
+        job_total traceparent
     """,
     "items": """
         job_id job key stage state percent duration_ms payload error worker attempt updated_at

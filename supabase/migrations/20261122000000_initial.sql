@@ -3542,7 +3542,8 @@ begin
     select add_job.tenant_id, r.job, coalesce(r.kind, 'default'), coalesce(r.name, r.job), coalesce(r.unit, 'items'), r.owner_id,
            coalesce(r.priority, 0), coalesce(r.max_attempts, 3), r.items_total, r.items_total, r.workers_expected,
            r.stall_after_ms, r.processing_deadline_ms, coalesce(r.retry_backoff_ms, 10000),
-           coalesce(nullif(r.metadata, 'null'), '{}'), add_job.at, r.run_after, add_job.at
+           -- To the millisecond, which is what clients see: they sort a list as the database does.
+           coalesce(nullif(r.metadata, 'null'), '{}'), date_trunc('milliseconds', add_job.at), r.run_after, add_job.at
     from jsonb_to_record(add_job.job) as r (job text, kind text, name text, unit text, owner_id uuid, priority int,
       max_attempts int, items_total bigint, workers_expected int, stall_after_ms bigint, processing_deadline_ms bigint,
       retry_backoff_ms bigint, metadata jsonb, run_after timestamptz)

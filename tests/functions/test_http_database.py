@@ -75,6 +75,16 @@ def test_a_transaction_that_met_another_is_tried_again_at_once(
     assert [call.raw for call in fake.calls] == [fake.calls[0].raw] * 2
 
 
+def test_a_row_whose_partition_was_made_meanwhile_is_sent_again(api: Client, fake: FakePostgrest) -> None:
+    said = 'new row for relation "checkpoints_default" violates partition constraint'
+
+    def moves_once(call: Call) -> Reply:
+        return Reply({"code": "23514", "message": said}, 400) if len(fake.calls) == 1 else recorded(call)
+
+    fake.replies["record_checkpoints"] = moves_once
+    assert post(api).status_code == 200
+
+
 @pytest.mark.parametrize("code", ["40001", "40P01", "55P03"])
 def test_a_transaction_that_keeps_meeting_others_is_503_after_two(
     api: Client, fake: FakePostgrest, code: str

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import httpx
 from running_stack import RunningStack
 
+from milepost.local.stack import Access
+
 
 class Said(NamedTuple):
     """One block of a stream of events."""
@@ -45,7 +47,7 @@ def lines(response: httpx.Response) -> Iterator[str]:
 class Api:
     """The HTTP API as the holder of a key or token calls it."""
 
-    def __init__(self, stack: RunningStack, key: str) -> None:
+    def __init__(self, stack: RunningStack | Access, key: str) -> None:
         self.http = httpx.Client(
             base_url=stack.api_url, headers={"Authorization": f"Bearer {key}"}, timeout=30
         )
