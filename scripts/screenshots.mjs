@@ -1,6 +1,6 @@
 // Takes the pictures in docs/screenshots of the page on a local stack of its own, with jobs that workers move meanwhile.
 // Usage: node scripts/screenshots.mjs   (needs `make setup` and Chromium, at $CHROMIUM or /usr/bin/chromium)
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir } from "node:fs/promises";
 import { createInterface } from "node:readline";
@@ -85,7 +85,17 @@ const views = [
   { name: "phone", width: 390, height: 844, isMobile: true },
   { name: "phone-job", width: 390, height: 844, isMobile: true, job: "Nightly import" },
   { name: "retrying", width: 1280, height: 640, job: "Reindex search, EU" },
+  { name: "history", width: 1280, height: 1400, address: "#/history", tenant: "Demo" },
 ];
+
+// The week of supabase/seed.sql, for the user of the local stack too.
+const SEED = `
+import pathlib, psycopg
+with psycopg.connect("${access.database_url}") as database:
+    database.execute(pathlib.Path("supabase/seed.sql").read_bytes())
+    database.execute("insert into milepost.members (tenant_id, user_id, role) select t.tenant_id, m.user_id, 'viewer' "
+                     "from milepost.tenants t, milepost.members m where t.name = 'Demo' and m.tenant_id = %s", ("${access.tenant_id}",))
+`;
 
 let end = Infinity;
 const working = work(() => end);
@@ -97,14 +107,16 @@ const browser = await chromium.launch({
 try {
   await mkdir(pictures, { recursive: true });
   await Promise.race([working, pause(WORK_S * 1000)]);
-  for (const { name, width, height, job, address, ...looks } of views) {
+  for (const { name, width, height, job, address, tenant, ...looks } of views) {
+    if (tenant) execFileSync(`${root}.venv/bin/python`, ["-c", SEED], { cwd: root });
     const page = await browser.newPage({ viewport: { width, height }, deviceScaleFactor: looks.isMobile ? 2 : 1, locale: "en-GB", ...looks });
     await page.goto(access.dashboard_url);
     await page.locator("li.job").first().waitFor();
+    if (tenant) await page.locator("body > header select").selectOption({ label: tenant });
     if (address) await page.evaluate((to) => (location.hash = to), address);
     if (job) await page.getByRole("link", { name: job }).click();
     await page.locator('.connection[data-state="live"]').waitFor();
-    await pause(1500);
+    await pause(tenant ? 4000 : 1500);
     await page.screenshot({ path: `${pictures}/${name}.png` });
     await page.close();
   }

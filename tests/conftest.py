@@ -1,12 +1,17 @@
 """Fixtures that every part's tests share."""
 
+import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from running_stack import RunningStack
+from scratch_database import Database, install
 
+from milepost.local.postgres import Postgres
 from milepost.local.running import running
+
+TEMPLATE = "milepost_template"
 
 
 def pytest_configure() -> None:
@@ -21,3 +26,26 @@ def stack() -> Iterator[RunningStack]:
     """The whole local stack, started once for the session."""
     with running(allow_misbehaviour=True) as access:
         yield RunningStack(access)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Postgres]:
+    """A Postgres with a template that has the schema, built once, of which databases are copies."""
+    with Postgres() as postgres:
+        install(postgres.create_database(TEMPLATE))
+        yield postgres
+
+
+@pytest.fixture(scope="session")
+def new_database(cluster: Postgres) -> Iterator[Callable[[], Database]]:
+    """Makes a database with the schema that nobody else uses."""
+    numbers, opened = itertools.count(1), []
+
+    def make() -> Database:
+        database = Database(cluster.create_database(f"scratch_{next(numbers)}", template=TEMPLATE))
+        opened.append(database)
+        return database
+
+    yield make
+    for database in opened:
+        database.close()

@@ -1,36 +1,9 @@
-"""One Postgres for these tests: a template with the schema, built once, and copies of it."""
+"""A database for the tests of a file, and a tenant for each."""
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-from scratch_database import Database, install
-
-from milepost.local.postgres import Postgres
-
-TEMPLATE = "milepost_template"
-
-
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[Postgres]:
-    with Postgres() as postgres:
-        install(postgres.create_database(TEMPLATE))
-        yield postgres
-
-
-@pytest.fixture(scope="session")
-def new_database(cluster: Postgres) -> Iterator[Callable[[], Database]]:
-    """Makes a database with the schema that nobody else uses."""
-    numbers, opened = itertools.count(1), []
-
-    def make() -> Database:
-        database = Database(cluster.create_database(f"scratch_{next(numbers)}", template=TEMPLATE))
-        opened.append(database)
-        return database
-
-    yield make
-    for database in opened:
-        database.close()
+from scratch_database import Database
 
 
 @pytest.fixture(scope="module")
