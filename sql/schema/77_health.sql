@@ -27,7 +27,7 @@ begin
       when j.state = 'failed' then 'failed'
       when v.liveness is not null then v.liveness
       when j.finished_at is null and j.rate_limited_until > now() then 'rate_limited'
-      when j.items_failed > 0.05 * (j.items_completed::numeric + j.items_failed + j.items_skipped + j.items_canceled)
+      when j.items_failed > 0.05 * (j.items_completed::double precision + j.items_failed + j.items_skipped + j.items_canceled)
         then 'many_errors' end as reason
     from milepost.jobs j
     left join milepost_private.not_on_time(v_tenants, now()) v on v.job_id = j.job_id
@@ -35,7 +35,7 @@ begin
       and (j.finished_at is null or j.finished_at > now() - interval '1 day')
   ), reasons as (
     select j.reason, count(*) as jobs, j.reason in ('failed', 'stalled', 'lost') as is_critical,
-           (array_agg(j.key order by j.key))[1:5] as examples
+           (array_agg(j.key order by j.key) filter (where j.reason is not null))[1:5] as examples
     from judged j group by j.reason
   )
   select jsonb_build_object(
