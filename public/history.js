@@ -169,7 +169,11 @@ function row(job) {
 function makeFilters(change) {
   let asked = {};
   // What is typed counts at once, also where something else is chosen before the pause after it is over.
-  const changed = (more) => change({ ...asked, q: search.value.trim(), ...more });
+  // Known here at once: the address is answered a moment later, and another field may change before.
+  const changed = (more) => {
+    asked = { ...asked, q: search.value.trim(), ...more };
+    change(asked);
+  };
   const set = (name) => (event) => changed({ [name]: event.target.value });
   const search = el("input", { type: "search", placeholder: "Search", "aria-label": "Search finished jobs", autocomplete: "off", spellcheck: "false",
     on: { input: afterPause(250, () => changed({})) } });

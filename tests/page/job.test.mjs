@@ -177,7 +177,7 @@ onPage("what is asked is said at once as asked, and as done only when it is", as
   await eventually(() => assert.ok(answer));
   answer();
   await shows(page.locator(".chips"), /^Pausing/);
-  assert.doesNotMatch(await page.locator(".chips").innerText(), /Asking/);
+  await eventually(async () => assert.doesNotMatch(await page.locator(".chips").innerText(), /Asking/));
 });
 
 onPage("the last events are shown, the rest on demand, and those of a stage alone", async (page) => {
