@@ -195,26 +195,26 @@ comment on function milepost_private.my_tenants() is
 revoke execute on function milepost_private.my_tenants() from public, anon, authenticated;
 grant execute on function milepost_private.my_tenants() to authenticated, service_role;
 
--- my_operated_tenants: those of them whose audit the caller may read.
-create or replace function milepost_private.my_operated_tenants()
+-- managed_tenants: the tenants in which the caller has one of these roles; an operator key counts as each of them but viewer.
+create or replace function milepost_private.managed_tenants(roles text[])
 returns setof uuid
 language plpgsql
 stable
-security definer
+security definer                -- the caller may read neither keys nor others' memberships
 set search_path = ''
 as $$
 begin
   return query
-  select m.tenant_id from milepost.members m where m.user_id = auth.uid() and m.role in ('operator', 'admin')
+  select m.tenant_id from milepost.members m where m.user_id = auth.uid() and m.role = any (roles)
   union all
   select k.tenant_id from milepost_private.key_by_hash(nullif(current_setting('milepost.key_hash', true), '')) k
   where k.tenant_id is not null and k.scope = 'operator';
 end;
 $$;
-comment on function milepost_private.my_operated_tenants() is
-'Tenants in which the caller is an operator or an admin, or that of the operator key that call_with_key entered with.';
-revoke execute on function milepost_private.my_operated_tenants() from public, anon, authenticated;
-grant execute on function milepost_private.my_operated_tenants() to authenticated, service_role;
+comment on function milepost_private.managed_tenants(text[]) is
+'Tenants in which the caller is a member with one of these roles, or the tenant of the operator key it came with.';
+revoke execute on function milepost_private.managed_tenants(text[]) from public, anon, authenticated;
+grant execute on function milepost_private.managed_tenants(text[]) to authenticated, service_role;
 
 -- may_control: may the caller pause, resume, cancel, retry this job?
 create or replace function milepost_private.may_control(tenant_id uuid, owner_id uuid, kind text)
@@ -380,7 +380,7 @@ comment on column milepost.audit.details is 'What changed: prior_state, new_stat
 alter table milepost.audit enable row level security;
 drop policy if exists "operators read their tenant's audit" on milepost.audit;
 create policy "operators read their tenant's audit" on milepost.audit for select to authenticated
-  using (tenant_id = any (array(select milepost_private.my_operated_tenants())));
+  using (tenant_id = any (array(select milepost_private.managed_tenants(array['operator', 'admin']))));
 revoke all on milepost.audit from public, anon, authenticated, service_role;
 grant select on milepost.audit to authenticated, service_role;
 
@@ -455,28 +455,7 @@ revoke all on milepost_private.tenant_loads from public, anon, authenticated;
 grant select on milepost_private.tenant_loads to authenticated;
 grant select, insert, update, delete on milepost_private.tenant_loads to service_role;
 
--- ==== sql/schema/14_managed_tenants.sql
-
--- managed_tenants: the tenants in which the caller has one of these roles; an operator key counts as each of them but viewer.
-create or replace function milepost_private.managed_tenants(roles text[])
-returns setof uuid
-language plpgsql
-stable
-security definer                -- the caller may read neither keys nor others' memberships
-set search_path = ''
-as $$
-begin
-  return query
-  select m.tenant_id from milepost.members m where m.user_id = auth.uid() and m.role = any (roles)
-  union all
-  select k.tenant_id from milepost_private.key_by_hash(nullif(current_setting('milepost.key_hash', true), '')) k
-  where k.tenant_id is not null and k.scope = 'operator';
-end;
-$$;
-comment on function milepost_private.managed_tenants(text[]) is
-'Tenants in which the caller is a member with one of these roles, or the tenant of the operator key it came with.';
-revoke execute on function milepost_private.managed_tenants(text[]) from public, anon, authenticated;
-grant execute on function milepost_private.managed_tenants(text[]) to authenticated, service_role;
+-- ==== sql/schema/14_tenant_to_manage.sql
 
 -- tenant_to_manage: the one tenant that the caller means and may manage.
 create or replace function milepost_private.tenant_to_manage(tenant_id uuid, roles text[])
@@ -7136,7 +7115,7 @@ set search_path = ''
 set plan_cache_mode = 'force_custom_plan'  -- of one job, or of all
 as $$
 declare
-  v_tenants uuid[] := array(select milepost_private.my_operated_tenants());
+  v_tenants uuid[] := array(select milepost_private.managed_tenants(array['operator', 'admin']));
   v_job     uuid;
   v_size    int := milepost_private.page_size("limit");
   v_after   jsonb := milepost_private.page_after(after);
@@ -7575,7 +7554,7 @@ begin
       and (job_history_stats.kind is null or j.kind = any (job_history_stats.kind))
       and (job_history_stats.state is null or j.state = any (job_history_stats.state))
       and (job_history_stats.q is null
-           or strpos(lower(j.key || ' ' || j.name || ' ' || j.kind || coalesce(' ' || j.error, '')), lower(job_history_stats.q)) > 0)
+           or strpos(j.search_text, lower(job_history_stats.q)) > 0)
   ), figures as (
     select r.at, case when by = 'kind' then r.kind end as kind,
            grouping(r.at) as is_total,
@@ -7694,7 +7673,7 @@ begin
         and (list_finished_jobs.kind is null or j.kind = any (list_finished_jobs.kind))
         and (list_finished_jobs.state is null or j.state = any (list_finished_jobs.state))
         and (list_finished_jobs.q is null
-             or strpos(lower(j.key || ' ' || j.name || ' ' || j.kind || coalesce(' ' || j.error, '')), lower(list_finished_jobs.q)) > 0)
+             or strpos(j.search_text, lower(list_finished_jobs.q)) > 0)
         and (v_after is null or (j.finished_at, j.job_id) < ((v_after ->> 0)::timestamptz, (v_after ->> 1)::uuid))
       order by j.finished_at desc, j.job_id desc
       limit v_size + 1

@@ -40,26 +40,26 @@ comment on function milepost_private.my_tenants() is
 revoke execute on function milepost_private.my_tenants() from public, anon, authenticated;
 grant execute on function milepost_private.my_tenants() to authenticated, service_role;
 
--- my_operated_tenants: those of them whose audit the caller may read.
-create or replace function milepost_private.my_operated_tenants()
+-- managed_tenants: the tenants in which the caller has one of these roles; an operator key counts as each of them but viewer.
+create or replace function milepost_private.managed_tenants(roles text[])
 returns setof uuid
 language plpgsql
 stable
-security definer
+security definer                -- the caller may read neither keys nor others' memberships
 set search_path = ''
 as $$
 begin
   return query
-  select m.tenant_id from milepost.members m where m.user_id = auth.uid() and m.role in ('operator', 'admin')
+  select m.tenant_id from milepost.members m where m.user_id = auth.uid() and m.role = any (roles)
   union all
   select k.tenant_id from milepost_private.key_by_hash(nullif(current_setting('milepost.key_hash', true), '')) k
   where k.tenant_id is not null and k.scope = 'operator';
 end;
 $$;
-comment on function milepost_private.my_operated_tenants() is
-'Tenants in which the caller is an operator or an admin, or that of the operator key that call_with_key entered with.';
-revoke execute on function milepost_private.my_operated_tenants() from public, anon, authenticated;
-grant execute on function milepost_private.my_operated_tenants() to authenticated, service_role;
+comment on function milepost_private.managed_tenants(text[]) is
+'Tenants in which the caller is a member with one of these roles, or the tenant of the operator key it came with.';
+revoke execute on function milepost_private.managed_tenants(text[]) from public, anon, authenticated;
+grant execute on function milepost_private.managed_tenants(text[]) to authenticated, service_role;
 
 -- may_control: may the caller pause, resume, cancel, retry this job?
 create or replace function milepost_private.may_control(tenant_id uuid, owner_id uuid, kind text)

@@ -31,7 +31,7 @@ comment on column milepost.audit.details is 'What changed: prior_state, new_stat
 alter table milepost.audit enable row level security;
 drop policy if exists "operators read their tenant's audit" on milepost.audit;
 create policy "operators read their tenant's audit" on milepost.audit for select to authenticated
-  using (tenant_id = any (array(select milepost_private.my_operated_tenants())));
+  using (tenant_id = any (array(select milepost_private.managed_tenants(array['operator', 'admin']))));
 revoke all on milepost.audit from public, anon, authenticated, service_role;
 grant select on milepost.audit to authenticated, service_role;
 

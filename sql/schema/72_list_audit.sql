@@ -12,7 +12,7 @@ set search_path = ''
 set plan_cache_mode = 'force_custom_plan'  -- of one job, or of all
 as $$
 declare
-  v_tenants uuid[] := array(select milepost_private.my_operated_tenants());
+  v_tenants uuid[] := array(select milepost_private.managed_tenants(array['operator', 'admin']));
   v_job     uuid;
   v_size    int := milepost_private.page_size("limit");
   v_after   jsonb := milepost_private.page_after(after);

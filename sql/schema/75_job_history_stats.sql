@@ -49,7 +49,7 @@ begin
       and (job_history_stats.kind is null or j.kind = any (job_history_stats.kind))
       and (job_history_stats.state is null or j.state = any (job_history_stats.state))
       and (job_history_stats.q is null
-           or strpos(lower(j.key || ' ' || j.name || ' ' || j.kind || coalesce(' ' || j.error, '')), lower(job_history_stats.q)) > 0)
+           or strpos(j.search_text, lower(job_history_stats.q)) > 0)
   ), figures as (
     select r.at, case when by = 'kind' then r.kind end as kind,
            grouping(r.at) as is_total,

@@ -37,7 +37,7 @@ begin
         and (list_finished_jobs.kind is null or j.kind = any (list_finished_jobs.kind))
         and (list_finished_jobs.state is null or j.state = any (list_finished_jobs.state))
         and (list_finished_jobs.q is null
-             or strpos(lower(j.key || ' ' || j.name || ' ' || j.kind || coalesce(' ' || j.error, '')), lower(list_finished_jobs.q)) > 0)
+             or strpos(j.search_text, lower(list_finished_jobs.q)) > 0)
         and (v_after is null or (j.finished_at, j.job_id) < ((v_after ->> 0)::timestamptz, (v_after ->> 1)::uuid))
       order by j.finished_at desc, j.job_id desc
       limit v_size + 1

@@ -1,24 +1,3 @@
--- managed_tenants: the tenants in which the caller has one of these roles; an operator key counts as each of them but viewer.
-create or replace function milepost_private.managed_tenants(roles text[])
-returns setof uuid
-language plpgsql
-stable
-security definer                -- the caller may read neither keys nor others' memberships
-set search_path = ''
-as $$
-begin
-  return query
-  select m.tenant_id from milepost.members m where m.user_id = auth.uid() and m.role = any (roles)
-  union all
-  select k.tenant_id from milepost_private.key_by_hash(nullif(current_setting('milepost.key_hash', true), '')) k
-  where k.tenant_id is not null and k.scope = 'operator';
-end;
-$$;
-comment on function milepost_private.managed_tenants(text[]) is
-'Tenants in which the caller is a member with one of these roles, or the tenant of the operator key it came with.';
-revoke execute on function milepost_private.managed_tenants(text[]) from public, anon, authenticated;
-grant execute on function milepost_private.managed_tenants(text[]) to authenticated, service_role;
-
 -- tenant_to_manage: the one tenant that the caller means and may manage.
 create or replace function milepost_private.tenant_to_manage(tenant_id uuid, roles text[])
 returns uuid
