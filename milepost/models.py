@@ -25,7 +25,7 @@ from pydantic import (
     ValidationError,
     WithJsonSchema,
 )
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import ErrorDetails, PydanticCustomError, to_json
 
 MAX_COUNT = 2**63 - 1
 MAX_MS = 10**12  # 31 years; what an interval of the database takes without overflow
@@ -117,18 +117,21 @@ def _depth(value: object) -> int:
 
 def _check_json(value: object) -> object:
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        size = len(text.encode())
+        text = to_json(value, inf_nan_mode="constants")
+        # Whether these are numbers, json tells; it takes four times as long.
+        if b"NaN" in text or b"Infinity" in text:
+            json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
         raise PydanticCustomError("not_json", "JSON (no NaN, no infinity, complete characters)") from None
+    size = len(text)
     if size > MAX_JSON_BYTES:
         raise PydanticCustomError(
             "json_too_large", "at most {limit} bytes of JSON", {"limit": MAX_JSON_BYTES, "size": size}
         )
     # An even number of backslashes before it makes it the text "\u0000", which is harmless.
-    if "\\u0000" in text and re.search(r"(?<!\\)(\\\\)*\\u0000", text):
+    if b"\\u0000" in text and re.search(rb"(?<!\\)(\\\\)*\\u0000", text):
         raise PydanticCustomError("nul_character", "text without the character U+0000")
-    if text.count("[") + text.count("{") > MAX_JSON_DEPTH and _depth(value) > MAX_JSON_DEPTH:
+    if text.count(b"[") + text.count(b"{") > MAX_JSON_DEPTH and _depth(value) > MAX_JSON_DEPTH:
         raise PydanticCustomError(
             "json_too_deep", "JSON nested at most {limit} deep", {"limit": MAX_JSON_DEPTH}
         )

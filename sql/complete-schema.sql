@@ -3502,6 +3502,28 @@ comment on function milepost_private.job_by_ref(uuid, text) is
 revoke execute on function milepost_private.job_by_ref(uuid, text) from public, anon, authenticated;
 grant execute on function milepost_private.job_by_ref(uuid, text) to authenticated, service_role;
 
+-- ==== sql/schema/33_jobs_by_refs.sql
+
+-- jobs_by_refs: jobs by what a client calls them: by uuid, else by key.
+create or replace function milepost_private.jobs_by_refs(tenant_id uuid, refs text[])
+returns uuid[]
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return array(
+    select case when pg_input_is_valid(r.job, 'uuid')
+      then (select j.job_id from milepost.jobs j where j.job_id = r.job::uuid and j.tenant_id = jobs_by_refs.tenant_id)
+      else (select j.job_id from milepost.jobs j where j.tenant_id = jobs_by_refs.tenant_id and j.key = r.job) end
+    from unnest(refs) with ordinality as r (job, n) order by r.n);
+end;
+$$;
+comment on function milepost_private.jobs_by_refs(uuid, text[]) is
+'The tenant''s jobs with these uuids or, where a text is no uuid, these keys, in the same order; null where there is none.';
+revoke execute on function milepost_private.jobs_by_refs(uuid, text[]) from public, anon, authenticated;
+grant execute on function milepost_private.jobs_by_refs(uuid, text[]) to service_role;
+
 -- ==== sql/schema/34_add_job.sql
 
 -- add_job: a new row for a key that has none. Returns nothing where another request was first.
@@ -4231,60 +4253,139 @@ end $$;
 comment on type milepost_private.entry is
 'One checkpoint as it was said. names_... tells a field that was said to be null from one that was left out.';
 
+-- ==== sql/schema/45_said.sql
+
+-- said: a request's checkpoints as they came, in either shape:
+--   {"checkpoints": [{"job": ..., "seq": ...}, ...]}
+--   {"columns": {"jobs": [...], "workers": [...], "lane": "{1,1,2}", "seq": "{7,8,1}", "message": ["...", null, null], ...}}
+-- The functions have read the request anyway and send columns, which are read several times faster: jobs and workers name the
+-- lanes, `lane` says which of them a checkpoint is of, numbers are arrays as Postgres writes them, all else is JSON's, and
+-- `nulls` has the places (from 1) of the fields that were said to be null.
+create or replace function milepost_private.said(body jsonb)
+returns table (
+  n int, lane int, job text, worker text, attempt int, seq bigint, at timestamptz, state text, reason text,
+  message text, names_message boolean, items_total bigint, names_total boolean, worker_items_total bigint, names_worker_total boolean,
+  items_completed bigint, items_failed bigint, items_skipped bigint, items_canceled bigint, bytes_processed bigint,
+  batch jsonb, stages jsonb, items jsonb, cursor jsonb, names_cursor boolean, rate_limited_until timestamptz, names_rate_limit boolean,
+  processing_deadline_ms bigint, names_deadline boolean, metadata jsonb, kind text, name text, unit text, traceparent text
+)
+language plpgsql
+stable
+rows 100
+set search_path = ''
+as $$
+declare
+  c         jsonb := body -> 'columns';
+  v_nulls   jsonb := c -> 'nulls';
+  v_jobs    text[];
+  v_workers text[];
+begin
+  if c is null then
+    return query
+    select t.n::int, dense_rank() over (order by r.job collate "C", coalesce(r.worker, 'main') collate "C")::int,
+           r.job, coalesce(r.worker, 'main'), r.attempt, r.seq, r.at, r.state, r.reason, r.message, t.e ? 'message',
+           r.items_total, t.e ? 'items_total', r.worker_items_total, t.e ? 'worker_items_total', r.items_completed, r.items_failed,
+           r.items_skipped, r.items_canceled, r.bytes_processed, r.batch,
+           case jsonb_typeof(r.stage) when 'object' then jsonb_build_array(r.stage) when 'array' then r.stage end,
+           case when jsonb_typeof(r.items) = 'array' then r.items end,
+           r.cursor, t.e ? 'cursor', r.rate_limited_until, t.e ? 'rate_limited_until', r.processing_deadline_ms,
+           t.e ? 'processing_deadline_ms', r.metadata, r.kind, r.name, r.unit, r.traceparent
+    from jsonb_array_elements(body -> 'checkpoints') with ordinality as t (e, n),
+    lateral jsonb_to_record(t.e) as r (
+      job text, worker text, attempt int, seq bigint, at timestamptz, state text, reason text, message text,
+      items_total bigint, worker_items_total bigint, items_completed bigint, items_failed bigint, items_skipped bigint,
+      items_canceled bigint, bytes_processed bigint, batch jsonb, stage jsonb, items jsonb, cursor jsonb,
+      rate_limited_until timestamptz, processing_deadline_ms bigint, metadata jsonb, kind text, name text, unit text, traceparent text);
+    return;
+  end if;
+  v_jobs := array(select jsonb_array_elements_text(c -> 'jobs'));
+  v_workers := array(select jsonb_array_elements_text(c -> 'workers'));
+  return query
+  select t.n::int, t.lane, v_jobs[t.lane], v_workers[t.lane], t.attempt, t.seq, t.at::timestamptz, t.state, t.reason,
+         t.message, t.message is not null or (v_nulls -> 'message' @> to_jsonb(t.n)) is true,
+         t.items_total, t.items_total is not null or (v_nulls -> 'items_total' @> to_jsonb(t.n)) is true,
+         t.worker_items_total, t.worker_items_total is not null or (v_nulls -> 'worker_items_total' @> to_jsonb(t.n)) is true,
+         t.items_completed, t.items_failed, t.items_skipped, t.items_canceled, t.bytes_processed, nullif(t.batch, 'null'),
+         case jsonb_typeof(t.stage) when 'object' then jsonb_build_array(t.stage) when 'array' then t.stage end,
+         nullif(t.items, 'null'), nullif(t.cursor, 'null'), nullif(t.cursor, 'null') is not null or (v_nulls -> 'cursor' @> to_jsonb(t.n)) is true,
+         t.rate_limited_until::timestamptz, t.rate_limited_until is not null or (v_nulls -> 'rate_limited_until' @> to_jsonb(t.n)) is true,
+         t.processing_deadline_ms, t.processing_deadline_ms is not null or (v_nulls -> 'processing_deadline_ms' @> to_jsonb(t.n)) is true,
+         nullif(t.metadata, 'null'), t.kind, t.name, t.unit, t.traceparent
+  from rows from (
+    unnest((c ->> 'lane')::int[]), unnest((c ->> 'attempt')::int[]), unnest((c ->> 'seq')::bigint[]),
+    jsonb_array_elements_text(c -> 'at'), jsonb_array_elements_text(c -> 'state'), jsonb_array_elements_text(c -> 'reason'),
+    jsonb_array_elements_text(c -> 'message'), unnest((c ->> 'items_total')::bigint[]), unnest((c ->> 'worker_items_total')::bigint[]),
+    unnest((c ->> 'items_completed')::bigint[]), unnest((c ->> 'items_failed')::bigint[]), unnest((c ->> 'items_skipped')::bigint[]),
+    unnest((c ->> 'items_canceled')::bigint[]), unnest((c ->> 'bytes_processed')::bigint[]), jsonb_array_elements(c -> 'batch'),
+    jsonb_array_elements(c -> 'stage'), jsonb_array_elements(c -> 'items'), jsonb_array_elements(c -> 'cursor'),
+    jsonb_array_elements_text(c -> 'rate_limited_until'), unnest((c ->> 'processing_deadline_ms')::bigint[]),
+    jsonb_array_elements(c -> 'metadata'), jsonb_array_elements_text(c -> 'kind'), jsonb_array_elements_text(c -> 'name'),
+    jsonb_array_elements_text(c -> 'unit'), jsonb_array_elements_text(c -> 'traceparent')
+  ) with ordinality as t (lane, attempt, seq, at, state, reason, message, items_total, worker_items_total, items_completed,
+    items_failed, items_skipped, items_canceled, bytes_processed, batch, stage, items, cursor, rate_limited_until,
+    processing_deadline_ms, metadata, kind, name, unit, traceparent, n);
+end;
+$$;
+comment on function milepost_private.said(jsonb) is
+'The checkpoints of a request, from objects or from columns, in their order; n counts from 1, lane numbers the pairs of job and worker.';
+revoke execute on function milepost_private.said(jsonb) from public, anon, authenticated;
+grant execute on function milepost_private.said(jsonb) to service_role;
+
+-- ==== sql/schema/46_parse_checkpoints.sql
+
 -- parse_checkpoints: a request's checkpoints, each with its job, attempt and seq found, and the reason if it is refused.
 -- Call it with the jobs' rows locked: an entry without seq takes its lane's next one.
-
-create or replace function milepost_private.parse_checkpoints(caller milepost_private.caller, checkpoints jsonb)
-returns milepost_private.entry[]
+create or replace function milepost_private.parse_checkpoints(
+  caller milepost_private.caller, body jsonb, refs text[], job_ids uuid[], at timestamptz,
+  out entries milepost_private.entry[], out some_refused boolean, out some_stages boolean, out some_items boolean, out some_cursors boolean
+)
+returns record
 language plpgsql
 stable
 set search_path = ''
 as $$
 begin
-  return (
   with said as materialized (
-    select t.n, t.e, coalesce(r.worker, 'main') as lane, r.*
-    from jsonb_array_elements(checkpoints) with ordinality as t (e, n),
-    lateral jsonb_to_record(t.e) as r (
-      job text, worker text, attempt int, seq bigint, at timestamptz, state text, reason text, message text,
-      items_total bigint, worker_items_total bigint, items_completed bigint, items_failed bigint, items_skipped bigint,
-      items_canceled bigint, bytes_processed bigint, batch jsonb, stage jsonb, items jsonb, cursor jsonb,
-      rate_limited_until timestamptz, processing_deadline_ms bigint, metadata jsonb, kind text, name text, unit text, traceparent text)
-  ), jobs as (
-    select d.job, f.job_id, f.attempt, f.kind
-    from (select distinct s.job from said s) d
-    cross join lateral milepost_private.job_by_ref(caller.tenant_id, d.job) f
+    select * from milepost_private.said(body)
+  ), known as materialized (
+    select d.lane, j.job_id, j.attempt, j.kind, l.seq, l.seen
+    from (select distinct s.lane, s.job, s.worker from said s) d
+    left join unnest(refs, job_ids) as r (job, job_id) on r.job = d.job
+    left join milepost.jobs j on j.job_id = r.job_id
+    left join milepost.lanes l on l.job_id = j.job_id and l.worker = d.worker
+  ), judged as (
+    select s.*, k.job_id, k.attempt as current_attempt, k.seq as lane_seq, k.seen,
+           case when coalesce(k.kind, s.kind, 'default') <> all (caller.kinds) or s.kind <> all (caller.kinds) then 'not_allowed'
+                when k.job_id is null then case when s.attempt > 1 then 'unknown_attempt' else 'job_not_found' end
+                when s.attempt < k.attempt then 'stale_attempt'
+                when s.attempt > k.attempt then 'unknown_attempt' end as refusal
+    from said s join known k on k.lane = s.lane
   ), numbered as (
-    select s.*, max(s.seq) over (partition by s.job, s.lane) as last_seq,
-           row_number() over (partition by s.job, s.lane, s.attempt, s.seq order by s.n) as nth
-    from said s
+    select g.*, max(g.seq) over (partition by g.lane) as last_seq,
+           max(g.at) filter (where g.refusal is null) over (partition by g.lane) as last_at,
+           row_number() over (partition by g.lane, g.attempt, g.seq order by g.n) as nth
+    from judged g
   )
   select array_agg(row(
-      s.n, s.job, j.job_id, s.lane, coalesce(s.attempt, j.attempt),
+      s.n, s.job, s.job_id, s.worker, coalesce(s.attempt, s.current_attempt),
       -- Without seq, nth counts the lane's entries without one.
-      coalesce(s.seq, least(greatest(l.seq, s.last_seq, -1)::numeric + s.nth, 9223372036854775806)::bigint),
-      s.seq is not null and (s.nth > 1 or coalesce(l.seen @> s.seq, false)),
-      case when coalesce(j.kind, s.kind, 'default') <> all (caller.kinds) or s.kind <> all (caller.kinds) then 'not_allowed'
-           when j.job_id is null then case when s.attempt > 1 then 'unknown_attempt' else 'job_not_found' end
-           when s.attempt < j.attempt then 'stale_attempt'
-           when s.attempt > j.attempt then 'unknown_attempt' end,
-      j.attempt, s.at, s.state, s.reason,
-      s.message, s.e ? 'message', s.items_total, s.e ? 'items_total', s.worker_items_total, s.e ? 'worker_items_total',
+      coalesce(s.seq, least(greatest(s.lane_seq, s.last_seq, -1)::numeric + s.nth, 9223372036854775806)::bigint),
+      s.seq is not null and (s.nth > 1 or coalesce(s.seen @> s.seq, false)),
+      s.refusal, s.current_attempt, coalesce(parse_checkpoints.at - (s.last_at - s.at), parse_checkpoints.at), s.state, s.reason,
+      s.message, s.names_message, s.items_total, s.names_total, s.worker_items_total, s.names_worker_total,
       s.items_completed, s.items_failed, s.items_skipped, s.items_canceled, s.bytes_processed,
-      s.batch, case jsonb_typeof(s.stage) when 'object' then jsonb_build_array(s.stage) when 'array' then s.stage end,
-      case when jsonb_typeof(s.items) = 'array' then s.items end,
-      nullif(s.cursor, 'null'), s.e ? 'cursor', s.rate_limited_until, s.e ? 'rate_limited_until',
-      s.processing_deadline_ms, s.e ? 'processing_deadline_ms', nullif(s.metadata, 'null'), s.kind, s.name, s.unit, s.traceparent
-    )::milepost_private.entry order by s.n)
-  from numbered s
-  left join jobs j on j.job = s.job
-  left join milepost.lanes l on l.job_id = j.job_id and l.worker = s.lane);
+      s.batch, s.stages, s.items, s.cursor, s.names_cursor, s.rate_limited_until, s.names_rate_limit,
+      s.processing_deadline_ms, s.names_deadline, s.metadata, s.kind, s.name, s.unit, s.traceparent
+    )::milepost_private.entry order by s.n),
+    bool_or(s.refusal is not null), bool_or(s.stages is not null), bool_or(s.items is not null), bool_or(s.names_cursor)
+  into entries, some_refused, some_stages, some_items, some_cursors
+  from numbered s;
 end;
 $$;
-comment on function milepost_private.parse_checkpoints(milepost_private.caller, jsonb) is
-'A request''s checkpoints as entries in their order; n counts from 1.';
-revoke execute on function milepost_private.parse_checkpoints(milepost_private.caller, jsonb) from public, anon, authenticated;
-grant execute on function milepost_private.parse_checkpoints(milepost_private.caller, jsonb) to service_role;
+comment on function milepost_private.parse_checkpoints(milepost_private.caller, jsonb, text[], uuid[], timestamptz) is
+'A request''s checkpoints as entries in their order, and whether some are refused, have stages, items or cursors. refs and job_ids say which job is meant by which name.';
+revoke execute on function milepost_private.parse_checkpoints(milepost_private.caller, jsonb, text[], uuid[], timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.parse_checkpoints(milepost_private.caller, jsonb, text[], uuid[], timestamptz) to service_role;
 
 -- ==== sql/schema/46_record_stages.sql
 
@@ -4636,7 +4737,7 @@ grant execute on function milepost_private.restore_cursor_counts(uuid, text) to 
 
 -- checkpoints_answer: what a worker hears: for each job what became of its entries and what to do now.
 create or replace function milepost_private.checkpoints_answer(
-  entries milepost_private.entry[], indexes jsonb, at timestamptz
+  entries milepost_private.entry[], some_refused boolean, indexes jsonb, at timestamptz
 )
 returns jsonb
 language plpgsql
@@ -4651,10 +4752,9 @@ begin
            count(*) filter (where e.refusal is null and e.is_duplicate) as duplicates,
            sum((e.batch ->> 'items')::double precision) filter (where e.batch ->> 'duration_ms' is not null)
              / nullif(sum((e.batch ->> 'duration_ms')::double precision) filter (where e.batch ->> 'items' is not null), 0) as items_per_ms,
-           -- An attempt that ended while this request was recorded is over, too.
-           bool_and(e.refusal is not distinct from 'stale_attempt' or e.attempt < j.attempt) as is_stale
-    from unnest(entries) e join milepost.jobs j on j.job_id = e.job_id
-    where coalesce(e.refusal, '') not in ('unknown_attempt', 'not_allowed')
+           max(e.attempt) as attempt
+    from unnest(entries) e
+    where e.job_id is not null and coalesce(e.refusal, '') not in ('unknown_attempt', 'not_allowed')
     group by e.job_id
   )
   select jsonb_build_object(
@@ -4663,7 +4763,8 @@ begin
         'job', j.key, 'job_id', j.job_id, 'attempt', j.attempt, 'state', j.state, 'version', j.version,
         'accepted', h.accepted, 'duplicates', h.duplicates,
         'directive', case
-          when coalesce(h.is_stale, false) or j.state = 'failed' then 'stop'
+          -- Also of an attempt that ended while this request was recorded.
+          when h.attempt < j.attempt or j.state = 'failed' then 'stop'
           when j.state in ('canceling', 'canceled') then 'cancel'
           when j.state in ('pausing', 'paused') then 'pause'
           else 'continue' end,
@@ -4694,13 +4795,13 @@ begin
           when 'unknown_attempt' then 'Use the attempt that create, claim or the last answer gave, or leave it out.'
           else 'Check the id, or use a key of your own to create a job.' end
       ) order by e.n)
-      from unnest(entries) e where e.refusal is not null), '[]')));
+      from unnest(entries) e where some_refused and e.refusal is not null), '[]')));
 end;
 $$;
-comment on function milepost_private.checkpoints_answer(milepost_private.entry[], jsonb, timestamptz) is
+comment on function milepost_private.checkpoints_answer(milepost_private.entry[], boolean, jsonb, timestamptz) is
 'The body of the answer to POST /v1/checkpoints.';
-revoke execute on function milepost_private.checkpoints_answer(milepost_private.entry[], jsonb, timestamptz) from public, anon, authenticated;
-grant execute on function milepost_private.checkpoints_answer(milepost_private.entry[], jsonb, timestamptz) to service_role;
+revoke execute on function milepost_private.checkpoints_answer(milepost_private.entry[], boolean, jsonb, timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.checkpoints_answer(milepost_private.entry[], boolean, jsonb, timestamptz) to service_role;
 
 -- ==== sql/schema/49_settle_states.sql
 
@@ -4771,6 +4872,7 @@ grant execute on function milepost_private.settle_states(uuid, milepost_private.
 -- record_checkpoints: everything that workers say. A whole request in one transaction, whatever its order or repetition.
 -- The one parameter has no name, so that PostgREST hands over the request's body in one piece:
 --   {"caller": {...}, "checkpoints": [...], "indexes": [...], "received_at": "..."}
+-- or, with the same checkpoints as columns (45_said.sql), {"caller": {...}, "columns": {...}, "indexes": [...]}.
 -- indexes: the entries' places in the client's request, where others were refused before. received_at: for tests.
 create or replace function milepost.record_checkpoints(jsonb)
 returns jsonb
@@ -4785,8 +4887,10 @@ declare
   v_now     timestamptz;
   v_all     milepost_private.entry[];
   v_entries milepost_private.entry[];
-  v_missing text[];
+  v_refs    text[];
+  v_ids     uuid[];
   v_jobs    uuid[];
+  v_has     record;
   v_settle  uuid[];
   v_sum     uuid[];
   v_late_jobs    uuid[];
@@ -4797,40 +4901,38 @@ declare
   v_tenths  uuid[];
   v_staged  uuid[];
   v_shared  uuid[];
+  v_has_stages boolean;
 begin
   -- JOBS: the missing ones are made in the order of their keys, then all are locked in the order of their ids, so that
   -- requests cannot deadlock.
-  select array_agg(d.job) into v_missing
-  from (select distinct t.e ->> 'job' as job from jsonb_array_elements($1 -> 'checkpoints') as t (e)) d
-  where not pg_input_is_valid(d.job, 'uuid')
-    and not exists (select from milepost.jobs j where j.tenant_id = v_caller.tenant_id and j.key = d.job);
-  if v_missing is not null then
-    perform milepost_private.add_job(v_caller.tenant_id, c.e - 'items_total',
+  if $1 ? 'columns' then
+    v_refs := array(select distinct r.job from jsonb_array_elements_text($1 -> 'columns' -> 'jobs') as r (job));
+  else
+    v_refs := array(select distinct t.e ->> 'job' from jsonb_array_elements($1 -> 'checkpoints') as t (e));
+  end if;
+  v_ids := milepost_private.jobs_by_refs(v_caller.tenant_id, v_refs);
+  if array_position(v_ids, null) is not null then
+    perform milepost_private.add_job(v_caller.tenant_id, jsonb_build_object('job', c.job, 'kind', c.kind, 'name', c.name, 'unit', c.unit,
+                                       'metadata', c.metadata, 'processing_deadline_ms', c.processing_deadline_ms),
                                      coalesce(($1 ->> 'received_at')::timestamptz, clock_timestamp()))
     from (
-      select distinct on (t.e ->> 'job') t.e
-      from jsonb_array_elements($1 -> 'checkpoints') with ordinality as t (e, n)
-      where t.e ->> 'job' = any (v_missing) and coalesce((t.e ->> 'attempt')::bigint, 1) = 1
-        and (v_caller.kinds is null or coalesce(t.e ->> 'kind', 'default') = any (v_caller.kinds))
-      order by t.e ->> 'job', t.n
+      select distinct on (s.job) s.*
+      from unnest(v_refs, v_ids) as r (job, job_id)
+      join milepost_private.said($1) s on s.job = r.job
+      where r.job_id is null and not pg_input_is_valid(r.job, 'uuid') and coalesce(s.attempt, 1) = 1
+        and (v_caller.kinds is null or coalesce(s.kind, 'default') = any (v_caller.kinds))
+      order by s.job, s.n
     ) c;
+    v_ids := milepost_private.jobs_by_refs(v_caller.tenant_id, v_refs);
   end if;
-
-  select array_agg(l.job_id order by l.job_id) into v_jobs
-  from (
-    select j.job_id from milepost.jobs j
-    where j.job_id in (
-      select f.job_id
-      from (select distinct t.e ->> 'job' as job from jsonb_array_elements($1 -> 'checkpoints') as t (e)) d
-      cross join lateral milepost_private.job_by_ref(v_caller.tenant_id, d.job) f)
-    order by j.job_id for no key update
-  ) l;
+  v_jobs := array(select j.job_id from milepost.jobs j where j.job_id = any (v_ids) order by j.job_id for no key update);
   v_now := coalesce(($1 ->> 'received_at')::timestamptz, clock_timestamp());
 
   -- ENTRIES: each with its job, attempt and seq, or the reason why it is refused.
-  v_all := milepost_private.parse_checkpoints(v_caller, $1 -> 'checkpoints');
-  if exists (select from unnest(v_all) e where e.refusal is not null) then
-    select array_agg(e) into v_entries from unnest(v_all) e where e.refusal is null;
+  v_has := milepost_private.parse_checkpoints(v_caller, $1, v_refs, v_ids, v_now);
+  v_all := v_has.entries;
+  if v_has.some_refused then
+    select array_agg(e), array_agg(distinct e.job_id) into v_entries, v_jobs from unnest(v_all) e where e.refusal is null;
   else
     v_entries := v_all;
   end if;
@@ -4995,7 +5097,7 @@ begin
       last_progress_at = case when c.completed + c.failed + c.skipped + c.canceled > 0 then greatest(j.last_progress_at, v_now)
                               else j.last_progress_at end
     from changes c where j.job_id = c.job_id
-    returning j.job_id, j.state, c.state_changed, c.total_changed, c.reported, c.bytes, c.has_shares
+    returning j.job_id, j.state, j.has_stages, c.state_changed, c.total_changed, c.reported, c.bytes, c.has_shares
   )
   select array_agg(s.job_id order by s.job_id) filter (where s.state_changed or s.state in ('pending', 'retrying')),
          array_agg(s.job_id order by s.job_id) filter (where s.total_changed or exists (
@@ -5008,39 +5110,43 @@ begin
           where n.is_late and n.first_seq <= greatest(n.cursor_seq, n.old_cursor_seq)),
          (select array_agg(n.worker order by n.job_id, n.worker) from next n
           where n.is_late and n.first_seq <= greatest(n.cursor_seq, n.old_cursor_seq)),
-         array_agg(s.job_id) filter (where s.has_shares)
-  into v_settle, v_sum, v_late_jobs, v_late_workers, v_shared
+         array_agg(s.job_id) filter (where s.has_shares),
+         bool_or(s.has_stages)
+  into v_settle, v_sum, v_late_jobs, v_late_workers, v_shared, v_has_stages
   from summed s;
 
   -- What is rare: totals and first counts, what arrived out of order, items, stages, states.
   foreach v_job_id in array coalesce(v_sum, '{}') loop
     perform milepost_private.sum_job(v_job_id);
   end loop;
-  if exists (select from unnest(v_entries) e where e.items is not null) then
+  if v_has.some_items then
     v_drafts := milepost_private.record_items(v_entries, v_now);
   end if;
-  if exists (select from unnest(v_entries) e where e.stages is not null or e.items is not null) then
+  if v_has.some_stages or v_has.some_items then
     v_drafts := milepost_private.record_stages(v_entries, v_now) || v_drafts;
   end if;
   -- A cursor commits the counts of stages that no checkpoint of this request names, too.
-  if exists (select from unnest(v_entries) e join milepost.jobs j on j.job_id = e.job_id where e.names_cursor and j.has_stages) then
+  if v_has.some_cursors and (v_has_stages or v_has.some_stages or v_has.some_items) then
     perform milepost_private.commit_stage_counts(v_entries);
   end if;
 
   -- HISTORY, and from it what a late cursor had counted.
+  with counted as materialized (
+    select j.job_id, j.items_skipped as skipped, t.* from milepost.jobs j cross join lateral milepost_private.tally_of(j) t
+    where j.job_id = any (v_jobs)
+  )
   insert into milepost.checkpoints (tenant_id, job_id, attempt, worker, seq, at, received_at, state, items_total, items_completed,
     items_failed, items_skipped, items_canceled, bytes_processed, batch_items, batch_duration_ms, batch_bytes, stages, message, has_cursor, job_done, job_total, job_skipped,
     traceparent)
   select v_caller.tenant_id, e.job_id, e.attempt, e.worker, e.seq,
-         coalesce(v_now - (max(e.at) over (partition by e.job_id, e.worker) - e.at), v_now), v_now, e.state, e.items_total,
+         e.at, v_now, e.state, e.items_total,
          e.items_completed, e.items_failed, e.items_skipped, e.items_canceled, e.bytes_processed, (e.batch ->> 'items')::bigint,
          (e.batch ->> 'duration_ms')::double precision, (e.batch ->> 'bytes')::bigint, e.stages, e.message, e.names_cursor,
          least(t.settled::numeric, 9223372036854775807),
          case when t.total is not null then least(t.total::numeric, 9223372036854775807) end, t.skipped,  -- least() skips nulls
          e.traceparent
   from unnest(v_entries) e
-  join (select j.job_id, j.items_skipped as skipped, c.* from milepost.jobs j cross join lateral milepost_private.tally_of(j) c
-        where j.job_id = any (v_jobs)) t on t.job_id = e.job_id
+  join counted t on t.job_id = e.job_id
   where not e.is_duplicate
   order by e.n;
   perform milepost_private.restore_cursor_counts(l.job_id, l.worker)
@@ -5062,7 +5168,7 @@ begin
            case when j.has_stages then milepost_private.effort(j,
              (select (k.pace).stages from milepost_private.kinds k where k.tenant_id = j.tenant_id and k.kind = j.kind)) end as effort
     from milepost.jobs j cross join lateral milepost_private.tally_of(j) t
-    where j.job_id in (select e.job_id from unnest(v_entries) e)
+    where j.job_id = any (v_jobs)
   ), beaten as (
     update milepost_private.pulses p set
       active_s = milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now),
@@ -5154,12 +5260,12 @@ begin
   select v_caller.tenant_id, count(*), extract(epoch from clock_timestamp() - transaction_timestamp()) * 1000
   from unnest(v_entries) e where not e.is_duplicate
   having count(*) > 0;
-  return milepost_private.checkpoints_answer(v_all, $1 -> 'indexes', v_now);
+  return milepost_private.checkpoints_answer(v_all, v_has.some_refused, $1 -> 'indexes', v_now);
 end;
 $$;
 
 comment on function milepost.record_checkpoints(jsonb) is
-'Records {"caller", "checkpoints"} and answers {"results", "errors"}. One transaction; refused entries are named, the others kept.';
+'Records {"caller", "checkpoints"} (or "columns") and answers {"results", "errors"}. One transaction; refused entries are named, the others kept.';
 
 revoke execute on function milepost.record_checkpoints(jsonb) from public, anon, authenticated;
 grant execute on function milepost.record_checkpoints(jsonb) to service_role;

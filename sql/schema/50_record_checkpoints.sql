@@ -1,6 +1,7 @@
 -- record_checkpoints: everything that workers say. A whole request in one transaction, whatever its order or repetition.
 -- The one parameter has no name, so that PostgREST hands over the request's body in one piece:
 --   {"caller": {...}, "checkpoints": [...], "indexes": [...], "received_at": "..."}
+-- or, with the same checkpoints as columns (45_said.sql), {"caller": {...}, "columns": {...}, "indexes": [...]}.
 -- indexes: the entries' places in the client's request, where others were refused before. received_at: for tests.
 create or replace function milepost.record_checkpoints(jsonb)
 returns jsonb
@@ -15,8 +16,10 @@ declare
   v_now     timestamptz;
   v_all     milepost_private.entry[];
   v_entries milepost_private.entry[];
-  v_missing text[];
+  v_refs    text[];
+  v_ids     uuid[];
   v_jobs    uuid[];
+  v_has     record;
   v_settle  uuid[];
   v_sum     uuid[];
   v_late_jobs    uuid[];
@@ -27,40 +30,38 @@ declare
   v_tenths  uuid[];
   v_staged  uuid[];
   v_shared  uuid[];
+  v_has_stages boolean;
 begin
   -- JOBS: the missing ones are made in the order of their keys, then all are locked in the order of their ids, so that
   -- requests cannot deadlock.
-  select array_agg(d.job) into v_missing
-  from (select distinct t.e ->> 'job' as job from jsonb_array_elements($1 -> 'checkpoints') as t (e)) d
-  where not pg_input_is_valid(d.job, 'uuid')
-    and not exists (select from milepost.jobs j where j.tenant_id = v_caller.tenant_id and j.key = d.job);
-  if v_missing is not null then
-    perform milepost_private.add_job(v_caller.tenant_id, c.e - 'items_total',
+  if $1 ? 'columns' then
+    v_refs := array(select distinct r.job from jsonb_array_elements_text($1 -> 'columns' -> 'jobs') as r (job));
+  else
+    v_refs := array(select distinct t.e ->> 'job' from jsonb_array_elements($1 -> 'checkpoints') as t (e));
+  end if;
+  v_ids := milepost_private.jobs_by_refs(v_caller.tenant_id, v_refs);
+  if array_position(v_ids, null) is not null then
+    perform milepost_private.add_job(v_caller.tenant_id, jsonb_build_object('job', c.job, 'kind', c.kind, 'name', c.name, 'unit', c.unit,
+                                       'metadata', c.metadata, 'processing_deadline_ms', c.processing_deadline_ms),
                                      coalesce(($1 ->> 'received_at')::timestamptz, clock_timestamp()))
     from (
-      select distinct on (t.e ->> 'job') t.e
-      from jsonb_array_elements($1 -> 'checkpoints') with ordinality as t (e, n)
-      where t.e ->> 'job' = any (v_missing) and coalesce((t.e ->> 'attempt')::bigint, 1) = 1
-        and (v_caller.kinds is null or coalesce(t.e ->> 'kind', 'default') = any (v_caller.kinds))
-      order by t.e ->> 'job', t.n
+      select distinct on (s.job) s.*
+      from unnest(v_refs, v_ids) as r (job, job_id)
+      join milepost_private.said($1) s on s.job = r.job
+      where r.job_id is null and not pg_input_is_valid(r.job, 'uuid') and coalesce(s.attempt, 1) = 1
+        and (v_caller.kinds is null or coalesce(s.kind, 'default') = any (v_caller.kinds))
+      order by s.job, s.n
     ) c;
+    v_ids := milepost_private.jobs_by_refs(v_caller.tenant_id, v_refs);
   end if;
-
-  select array_agg(l.job_id order by l.job_id) into v_jobs
-  from (
-    select j.job_id from milepost.jobs j
-    where j.job_id in (
-      select f.job_id
-      from (select distinct t.e ->> 'job' as job from jsonb_array_elements($1 -> 'checkpoints') as t (e)) d
-      cross join lateral milepost_private.job_by_ref(v_caller.tenant_id, d.job) f)
-    order by j.job_id for no key update
-  ) l;
+  v_jobs := array(select j.job_id from milepost.jobs j where j.job_id = any (v_ids) order by j.job_id for no key update);
   v_now := coalesce(($1 ->> 'received_at')::timestamptz, clock_timestamp());
 
   -- ENTRIES: each with its job, attempt and seq, or the reason why it is refused.
-  v_all := milepost_private.parse_checkpoints(v_caller, $1 -> 'checkpoints');
-  if exists (select from unnest(v_all) e where e.refusal is not null) then
-    select array_agg(e) into v_entries from unnest(v_all) e where e.refusal is null;
+  v_has := milepost_private.parse_checkpoints(v_caller, $1, v_refs, v_ids, v_now);
+  v_all := v_has.entries;
+  if v_has.some_refused then
+    select array_agg(e), array_agg(distinct e.job_id) into v_entries, v_jobs from unnest(v_all) e where e.refusal is null;
   else
     v_entries := v_all;
   end if;
@@ -225,7 +226,7 @@ begin
       last_progress_at = case when c.completed + c.failed + c.skipped + c.canceled > 0 then greatest(j.last_progress_at, v_now)
                               else j.last_progress_at end
     from changes c where j.job_id = c.job_id
-    returning j.job_id, j.state, c.state_changed, c.total_changed, c.reported, c.bytes, c.has_shares
+    returning j.job_id, j.state, j.has_stages, c.state_changed, c.total_changed, c.reported, c.bytes, c.has_shares
   )
   select array_agg(s.job_id order by s.job_id) filter (where s.state_changed or s.state in ('pending', 'retrying')),
          array_agg(s.job_id order by s.job_id) filter (where s.total_changed or exists (
@@ -238,39 +239,43 @@ begin
           where n.is_late and n.first_seq <= greatest(n.cursor_seq, n.old_cursor_seq)),
          (select array_agg(n.worker order by n.job_id, n.worker) from next n
           where n.is_late and n.first_seq <= greatest(n.cursor_seq, n.old_cursor_seq)),
-         array_agg(s.job_id) filter (where s.has_shares)
-  into v_settle, v_sum, v_late_jobs, v_late_workers, v_shared
+         array_agg(s.job_id) filter (where s.has_shares),
+         bool_or(s.has_stages)
+  into v_settle, v_sum, v_late_jobs, v_late_workers, v_shared, v_has_stages
   from summed s;
 
   -- What is rare: totals and first counts, what arrived out of order, items, stages, states.
   foreach v_job_id in array coalesce(v_sum, '{}') loop
     perform milepost_private.sum_job(v_job_id);
   end loop;
-  if exists (select from unnest(v_entries) e where e.items is not null) then
+  if v_has.some_items then
     v_drafts := milepost_private.record_items(v_entries, v_now);
   end if;
-  if exists (select from unnest(v_entries) e where e.stages is not null or e.items is not null) then
+  if v_has.some_stages or v_has.some_items then
     v_drafts := milepost_private.record_stages(v_entries, v_now) || v_drafts;
   end if;
   -- A cursor commits the counts of stages that no checkpoint of this request names, too.
-  if exists (select from unnest(v_entries) e join milepost.jobs j on j.job_id = e.job_id where e.names_cursor and j.has_stages) then
+  if v_has.some_cursors and (v_has_stages or v_has.some_stages or v_has.some_items) then
     perform milepost_private.commit_stage_counts(v_entries);
   end if;
 
   -- HISTORY, and from it what a late cursor had counted.
+  with counted as materialized (
+    select j.job_id, j.items_skipped as skipped, t.* from milepost.jobs j cross join lateral milepost_private.tally_of(j) t
+    where j.job_id = any (v_jobs)
+  )
   insert into milepost.checkpoints (tenant_id, job_id, attempt, worker, seq, at, received_at, state, items_total, items_completed,
     items_failed, items_skipped, items_canceled, bytes_processed, batch_items, batch_duration_ms, batch_bytes, stages, message, has_cursor, job_done, job_total, job_skipped,
     traceparent)
   select v_caller.tenant_id, e.job_id, e.attempt, e.worker, e.seq,
-         coalesce(v_now - (max(e.at) over (partition by e.job_id, e.worker) - e.at), v_now), v_now, e.state, e.items_total,
+         e.at, v_now, e.state, e.items_total,
          e.items_completed, e.items_failed, e.items_skipped, e.items_canceled, e.bytes_processed, (e.batch ->> 'items')::bigint,
          (e.batch ->> 'duration_ms')::double precision, (e.batch ->> 'bytes')::bigint, e.stages, e.message, e.names_cursor,
          least(t.settled::numeric, 9223372036854775807),
          case when t.total is not null then least(t.total::numeric, 9223372036854775807) end, t.skipped,  -- least() skips nulls
          e.traceparent
   from unnest(v_entries) e
-  join (select j.job_id, j.items_skipped as skipped, c.* from milepost.jobs j cross join lateral milepost_private.tally_of(j) c
-        where j.job_id = any (v_jobs)) t on t.job_id = e.job_id
+  join counted t on t.job_id = e.job_id
   where not e.is_duplicate
   order by e.n;
   perform milepost_private.restore_cursor_counts(l.job_id, l.worker)
@@ -292,7 +297,7 @@ begin
            case when j.has_stages then milepost_private.effort(j,
              (select (k.pace).stages from milepost_private.kinds k where k.tenant_id = j.tenant_id and k.kind = j.kind)) end as effort
     from milepost.jobs j cross join lateral milepost_private.tally_of(j) t
-    where j.job_id in (select e.job_id from unnest(v_entries) e)
+    where j.job_id = any (v_jobs)
   ), beaten as (
     update milepost_private.pulses p set
       active_s = milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now),
@@ -384,12 +389,12 @@ begin
   select v_caller.tenant_id, count(*), extract(epoch from clock_timestamp() - transaction_timestamp()) * 1000
   from unnest(v_entries) e where not e.is_duplicate
   having count(*) > 0;
-  return milepost_private.checkpoints_answer(v_all, $1 -> 'indexes', v_now);
+  return milepost_private.checkpoints_answer(v_all, v_has.some_refused, $1 -> 'indexes', v_now);
 end;
 $$;
 
 comment on function milepost.record_checkpoints(jsonb) is
-'Records {"caller", "checkpoints"} and answers {"results", "errors"}. One transaction; refused entries are named, the others kept.';
+'Records {"caller", "checkpoints"} (or "columns") and answers {"results", "errors"}. One transaction; refused entries are named, the others kept.';
 
 revoke execute on function milepost.record_checkpoints(jsonb) from public, anon, authenticated;
 grant execute on function milepost.record_checkpoints(jsonb) to service_role;
