@@ -4657,9 +4657,9 @@ end $guard$;
 
 -- ==== sql/schema/42_sum_job.sql
 
--- sum_job: a job's and its stages' counts from what lanes, stages and items say. The hot path adds differences instead;
+-- sum_job: jobs' and their stages' counts from what lanes, stages and items say. The hot path adds differences instead;
 -- this is for what is rare: a first stage, a first count, a reset.
-create or replace function milepost_private.sum_job(job_id uuid)
+create or replace function milepost_private.sum_job(variadic job_ids uuid[])
 returns void
 language plpgsql
 volatile
@@ -4685,7 +4685,7 @@ begin
     from milepost_private.stage_lanes x where x.job_id = m.job_id and x.stage = m.name
   ) l on true
   left join milepost_private.item_tallies t on t.job_id = m.job_id and t.stage = m.name
-  where m.job_id = sum_job.job_id and s.job_id = m.job_id and s.name = m.name;
+  where m.job_id = any (job_ids) and s.job_id = m.job_id and s.name = m.name;
 
   update milepost.jobs j set
     has_stages      = s.stages > 0,
@@ -4697,7 +4697,8 @@ begin
     items_skipped   = case when j.counts_reported then l.skipped   when s.stages > 0 then s.skipped   else coalesce(t.skipped, 0) end,
     items_canceled  = case when j.counts_reported then l.canceled  when s.stages > 0 then s.canceled  else coalesce(t.canceled, 0) end,
     bytes_processed = case when l.bytes > 0 or s.stages = 0 then l.bytes else s.bytes end
-  from (
+  from unnest(job_ids) as u (job_id)
+  cross join lateral (
     select max(x.items_total) as total, case when count(x.worker_items_total) > 0  -- least() skips nulls
                 then least(sum(x.worker_items_total), 9223372036854775807)::bigint end as shares,
            least(coalesce(sum(x.items_completed), 0), 9223372036854775807)::bigint as completed,
@@ -4705,9 +4706,9 @@ begin
            least(coalesce(sum(x.items_skipped), 0), 9223372036854775807)::bigint as skipped,
            least(coalesce(sum(x.items_canceled), 0), 9223372036854775807)::bigint as canceled,
            least(coalesce(sum(x.bytes_processed), 0), 9223372036854775807)::bigint as bytes
-    from milepost.lanes x where x.job_id = sum_job.job_id
-  ) l,
-  (
+    from milepost.lanes x where x.job_id = u.job_id
+  ) l
+  cross join lateral (
     select count(*) as stages,
            least(coalesce(sum(x.items_completed), 0), 9223372036854775807)::bigint as completed,
            least(coalesce(sum(x.items_failed), 0), 9223372036854775807)::bigint as failed,
@@ -4724,16 +4725,16 @@ begin
                 then least(trunc((sum(p.percent * x.weight) / sum(x.weight))::numeric, 4)::double precision, 99.9999) end as percent
     from milepost.stages x
     cross join lateral milepost_private.stage_percent(x) as p (percent)
-    where x.job_id = sum_job.job_id
+    where x.job_id = u.job_id
   ) s
-  left join milepost_private.item_tallies t on t.job_id = sum_job.job_id and t.stage = ''
-  where j.job_id = sum_job.job_id;
+  left join milepost_private.item_tallies t on t.job_id = u.job_id and t.stage = ''
+  where j.job_id = u.job_id;
 end;
 $$;
-comment on function milepost_private.sum_job(uuid) is
-'Sets a job''s and its stages'' counts, totals and percent from its lanes, stage lanes and item tallies.';
-revoke execute on function milepost_private.sum_job(uuid) from public, anon, authenticated;
-grant execute on function milepost_private.sum_job(uuid) to service_role;
+comment on function milepost_private.sum_job(uuid[]) is
+'Sets jobs'' and their stages'' counts, totals and percent from their lanes, stage lanes and item tallies.';
+revoke execute on function milepost_private.sum_job(uuid[]) from public, anon, authenticated;
+grant execute on function milepost_private.sum_job(uuid[]) to service_role;
 
 -- ==== sql/schema/43_begin_attempt.sql
 
@@ -4966,6 +4967,70 @@ begin
   end if;
   execute 'create or replace trigger job_state_follows_the_state_machine before update of state on milepost.jobs ' || v_wanted;
 end $guard$;
+
+-- ==== sql/schema/45_begin_jobs.sql
+
+-- begin_jobs: brings waiting jobs to running, all at once: transition for the one change that a request may make to a thousand
+-- jobs, since each of its checkpoints may be a job's first.
+create or replace function milepost_private.begin_jobs(job_ids uuid[], actors text[], at timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_priors text[];
+  v_firsts boolean[];
+  v_drafts milepost_private.event_draft[];
+begin
+  -- The caller holds the jobs' row locks.
+  select array_agg(j.state order by b.n), array_agg(j.started_at is null order by b.n) into v_priors, v_firsts
+  from unnest(job_ids) with ordinality as b (job_id, n) join milepost.jobs j on j.job_id = b.job_id;
+
+  update milepost.jobs j set
+    state = 'running', state_reason = null, state_actor = b.actor, state_changed_at = begin_jobs.at,
+    started_at = coalesce(j.started_at, begin_jobs.at), attempt_started_at = coalesce(j.attempt_started_at, begin_jobs.at)
+  from unnest(job_ids, actors) as b (job_id, actor)
+  where j.job_id = b.job_id;
+
+  insert into milepost_private.pulses (job_id, tenant_id, active_at)
+  select j.job_id, j.tenant_id, begin_jobs.at from milepost.jobs j where j.job_id = any (job_ids)
+  on conflict do nothing;
+  update milepost_private.pulses p set
+    active_at = greatest(p.active_at, begin_jobs.at), running = true,
+    rhythm = case when not p.rhythm is null then milepost_private.rhythm_step(p.rhythm, p.active_s,
+      j.items_completed::double precision + j.items_failed + j.items_canceled + j.items_skipped, 'resume') end
+  from milepost.jobs j
+  where j.job_id = any (job_ids) and p.job_id = j.job_id;
+
+  -- Before a kind's row is locked: see transition.
+  insert into milepost_private.tenant_loads as t (tenant_id, jobs_at_work)
+  select j.tenant_id, count(*) from milepost.jobs j where j.job_id = any (job_ids) group by j.tenant_id
+  on conflict on constraint tenant_loads_pkey do update set jobs_at_work = t.jobs_at_work + excluded.jobs_at_work;
+
+  with begun as (
+    select j.job_id, b.prior, b.is_first, b.actor,
+           milepost_private.progress_fields(j, milepost_private.figures(j, p, k, begin_jobs.at)) as fields
+    from unnest(job_ids, v_priors, v_firsts, actors) as b (job_id, prior, is_first, actor)
+    join milepost.jobs j on j.job_id = b.job_id
+    left join milepost_private.pulses p on p.job_id = j.job_id
+    left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+  )
+  select array_agg(d.draft order by b.job_id, d.n) into v_drafts
+  from begun b
+  cross join lateral (
+    select 1 as n, row(b.job_id, 'job.started', b.fields)::milepost_private.event_draft as draft where b.is_first
+    union all
+    select 2, row(b.job_id, 'job.state_changed', b.fields || jsonb_build_object(
+      'prior_state', b.prior, 'new_state', 'running', 'reason', null, 'actor', b.actor))::milepost_private.event_draft
+  ) d;
+  perform milepost_private.emit(v_drafts, at);
+end;
+$$;
+comment on function milepost_private.begin_jobs(uuid[], text[], timestamptz) is
+'Brings jobs that are pending or retrying to running, with the actor of each: state, active clock, load, events. The caller holds their row locks.';
+revoke execute on function milepost_private.begin_jobs(uuid[], text[], timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.begin_jobs(uuid[], text[], timestamptz) to service_role;
 
 -- ==== sql/schema/45_entry.sql
 
@@ -5489,67 +5554,79 @@ grant execute on function milepost_private.checkpoints_answer(milepost_private.e
 
 -- ==== sql/schema/49_settle_states.sql
 
--- settle_states: bring a job to the state that its lanes' words make it.
-create or replace function milepost_private.settle_states(job_id uuid, entries milepost_private.entry[], at timestamptz)
+-- settle_states: bring jobs to the state that their lanes' words make it.
+create or replace function milepost_private.settle_states(job_ids uuid[], entries milepost_private.entry[], at timestamptz)
 returns void
 language plpgsql
 volatile
 set search_path = ''
 as $$
 declare
-  v_job   milepost.jobs;
-  v_lanes record;
-  v_new   text;
-  v_word  record;
+  v_begun  uuid[];
+  v_actors text[];
+  v_moves  jsonb;
+  v_move   record;
 begin
-  select * into v_job from milepost.jobs j where j.job_id = settle_states.job_id;
-  -- GUARD: ended; what arrives later still counts, but changes no state
-  if milepost_private.is_terminal(v_job.state) then
-    return;
+  with settling as materialized (
+    select j.job_id, j.state, j.state_reason, j.state_actor, d.new_state
+    from milepost.jobs j
+    cross join lateral (
+      select count(*) as n,
+             count(*) filter (where l.state in ('completed', 'canceled', 'failed')) as settled,
+             count(*) filter (where l.state = 'failed') as failed,
+             count(*) filter (where l.state = 'canceled') as canceled,
+             count(*) filter (where l.state = 'paused') as paused,
+             count(*) filter (where l.state in ('completing', 'completed')) as completing
+      from milepost.lanes l where l.job_id = j.job_id and l.attempt = j.attempt
+    ) l
+    cross join lateral (
+      select case
+        when j.state = 'canceling' then
+          case when l.settled = l.n then case when l.failed + l.canceled > 0 then 'canceled' else 'completed' end end
+        when l.failed > 0 then case when j.attempt < j.max_attempts then 'retrying' else 'failed' end
+        when l.settled = l.n and l.canceled > 0 then 'canceled'
+        when l.settled = l.n and l.n >= coalesce(j.workers_expected, 1) then 'completed'
+        when l.paused > 0 and l.paused + l.settled = l.n and j.state in ('running', 'pausing') then 'paused'
+        when j.state = 'running' and l.completing = l.n and l.settled < l.n then 'completing'
+        -- A worker that paused on its own goes on by itself; one that was paused by a person waits for one.
+        when j.state = 'paused' and l.paused = 0 and j.state_actor like 'worker:%' then 'running'
+      end as new_state
+    ) d
+    -- What arrives after the end still counts, but changes no state.
+    where j.job_id = any (job_ids) and not milepost_private.is_terminal(j.state)
+  ), worded as (
+    -- Who said it, and why: of a job's entries the one that named the state it comes to, else the last that named one.
+    select distinct on (s.job_id) s.*, e.worker, e.state is not null as named,
+           coalesce(e.reason, case when s.new_state in ('failed', 'retrying') then e.message end) as reason
+    from settling s
+    join unnest(entries) e on e.job_id = s.job_id and e.refusal is null
+    order by s.job_id, e.state is not null desc,
+             (e.state = case when s.new_state in ('failed', 'retrying') then 'failed' else s.new_state end) desc, e.seq desc, e.n desc
+  )
+  select array_agg(w.job_id order by w.job_id) filter (where w.state in ('pending', 'retrying') and w.new_state is distinct from 'canceled'),
+         array_agg('worker:' || w.worker order by w.job_id) filter (where w.state in ('pending', 'retrying') and w.new_state is distinct from 'canceled'),
+         jsonb_agg(jsonb_build_object('job_id', w.job_id, 'new_state', w.new_state,
+           -- An acknowledgement keeps the reason, and the name of the person who asked.
+           'reason', case when w.state in ('pausing', 'canceling') then w.state_reason when w.named then w.reason end,
+           'actor', case when w.state in ('pausing', 'canceling') then w.state_actor when w.named then 'worker:' || w.worker end)
+           order by w.job_id) filter (where w.new_state is not null)
+  into v_begun, v_actors, v_moves
+  from worded w;
+
+  if v_begun is not null then
+    perform milepost_private.begin_jobs(v_begun, v_actors, at);
   end if;
-
-  select count(*) as n,
-         count(*) filter (where l.state in ('completed', 'canceled', 'failed')) as settled,
-         count(*) filter (where l.state = 'failed') as failed,
-         count(*) filter (where l.state = 'canceled') as canceled,
-         count(*) filter (where l.state = 'paused') as paused,
-         count(*) filter (where l.state in ('completing', 'completed')) as completing
-  into v_lanes
-  from milepost.lanes l where l.job_id = settle_states.job_id and l.attempt = v_job.attempt;
-
-  v_new := case
-    when v_job.state = 'canceling' then
-      case when v_lanes.settled = v_lanes.n then case when v_lanes.failed + v_lanes.canceled > 0 then 'canceled' else 'completed' end end
-    when v_lanes.failed > 0 then case when v_job.attempt < v_job.max_attempts then 'retrying' else 'failed' end
-    when v_lanes.settled = v_lanes.n and v_lanes.canceled > 0 then 'canceled'
-    when v_lanes.settled = v_lanes.n and v_lanes.n >= coalesce(v_job.workers_expected, 1) then 'completed'
-    when v_lanes.paused > 0 and v_lanes.paused + v_lanes.settled = v_lanes.n and v_job.state in ('running', 'pausing') then 'paused'
-    when v_job.state = 'running' and v_lanes.completing = v_lanes.n and v_lanes.settled < v_lanes.n then 'completing'
-    -- A worker that paused on its own goes on by itself; one that was paused by a person waits for one.
-    when v_job.state = 'paused' and v_lanes.paused = 0 and v_job.state_actor like 'worker:%' then 'running'
-  end;
-
-  select e.worker, coalesce(e.reason, case when v_new in ('failed', 'retrying') then e.message end) as reason into v_word
-  from unnest(entries) e
-  where e.job_id = settle_states.job_id and e.refusal is null and e.state is not null
-  order by (e.state = case when v_new in ('failed', 'retrying') then 'failed' else v_new end) desc, e.seq desc, e.n desc limit 1;
-
-  if v_job.state in ('pending', 'retrying') and v_new is distinct from 'canceled' then
-    perform milepost_private.transition(settle_states.job_id, 'running', 'report', null,
-      'worker:' || coalesce(v_word.worker, (select e.worker from unnest(entries) e where e.job_id = settle_states.job_id limit 1)), at);
-  end if;
-  if v_new is not null then
-    perform milepost_private.transition(settle_states.job_id, v_new, 'report',
-      case when v_job.state in ('pausing', 'canceling') then v_job.state_reason else v_word.reason end,
-      -- An acknowledgement keeps the name of the person who asked.
-      case when v_job.state in ('pausing', 'canceling') then v_job.state_actor else 'worker:' || v_word.worker end, at);
-  end if;
+  for v_move in
+    select r.* from jsonb_to_recordset(v_moves) as r (job_id uuid, new_state text, reason text, actor text)
+  loop
+    perform milepost_private.transition(v_move.job_id, v_move.new_state, 'report', v_move.reason, v_move.actor, at);
+  end loop;
 end;
 $$;
-comment on function milepost_private.settle_states(uuid, milepost_private.entry[], timestamptz) is
-'Changes a job''s state as its lanes'' states demand: running at first contact, paused, completing, completed, canceled, failed or its next attempt.';
-revoke execute on function milepost_private.settle_states(uuid, milepost_private.entry[], timestamptz) from public, anon, authenticated;
-grant execute on function milepost_private.settle_states(uuid, milepost_private.entry[], timestamptz) to service_role;
+comment on function milepost_private.settle_states(uuid[], milepost_private.entry[], timestamptz) is
+'Changes jobs'' states as their lanes'' states demand: running at first contact, paused, completing, completed, canceled, failed or the next attempt.';
+revoke execute on function milepost_private.settle_states(uuid[], milepost_private.entry[], timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.settle_states(uuid[], milepost_private.entry[], timestamptz) to service_role;
 
 -- ==== sql/schema/50_record_checkpoints.sql
 
@@ -5576,7 +5653,6 @@ declare
   v_sum     uuid[];
   v_late_jobs    uuid[];
   v_late_workers text[];
-  v_job_id  uuid;
   v_drafts  milepost_private.event_draft[];
   v_due     uuid[];
   v_tenths  uuid[];
@@ -5798,9 +5874,9 @@ begin
   from summed s;
 
   -- What is rare: totals and first counts, what arrived out of order, items, stages, states.
-  foreach v_job_id in array coalesce(v_sum, '{}') loop
-    perform milepost_private.sum_job(v_job_id);
-  end loop;
+  if v_sum is not null then
+    perform milepost_private.sum_job(variadic v_sum);
+  end if;
   if exists (select from unnest(v_entries) e where e.items is not null) then
     v_drafts := milepost_private.record_items(v_entries, v_now);
   end if;
@@ -5834,9 +5910,9 @@ begin
   -- A stage that begins has a rhythm of its own.
   select array_agg(distinct d.job_id) into v_staged from unnest(v_drafts) d
   where d.type = 'stage.changed' and d.data ->> 'state' = 'running';
-  foreach v_job_id in array coalesce(v_settle, '{}') loop
-    perform milepost_private.settle_states(v_job_id, v_entries, v_now);
-  end loop;
+  if v_settle is not null then
+    perform milepost_private.settle_states(v_settle, v_entries, v_now);
+  end if;
   if v_drafts is not null then
     perform milepost_private.emit(v_drafts, v_now);
   end if;
@@ -6629,7 +6705,15 @@ begin
     join milepost_private.pulses p on p.job_id = j.job_id
     join milepost.tenants t on t.tenant_id = j.tenant_id
     left join milepost_private.tenant_loads o on o.tenant_id = j.tenant_id
-    where j.finished_at is null and p.held_back
+    -- Jobs that ended have pulses, too, and an index on what each checkpoint changes would cost more than this: those that run
+    -- by their index, those that wait one by one.
+    where j.job_id in (
+        select q.job_id from milepost_private.pulses q where q.running and q.held_back
+        union all
+        select d.job_id from milepost.jobs d
+        cross join lateral (select q.held_back from milepost_private.pulses q where q.job_id = d.job_id offset 0) w
+        where d.finished_at is null and d.state in ('pending', 'paused', 'retrying') and w.held_back)
+      and j.finished_at is null
       and v_now >= p.progress_event_at + interval '1 millisecond' * greatest(t.progress_interval_ms,
             milepost_private.progress_interval_ms(t.messages_per_s, o.jobs_at_work, 2 + (j.owner_id is not null)::int))
     order by j.job_id for no key update of j skip locked
@@ -8817,9 +8901,12 @@ begin
     left join milepost_private.not_on_time(v_tenants, now()) v on v.job_id = j.job_id
     where j.tenant_id = any (v_tenants)
       and (j.finished_at is null or j.finished_at > now() - interval '1 day')
+  ), examples as (
+    -- Nearly all jobs have no reason: these are counted, and not sorted.
+    select j.reason, (array_agg(j.key order by j.key))[1:5] as keys from judged j where j.reason is not null group by j.reason
   ), reasons as (
     select j.reason, count(*) as jobs, j.reason in ('failed', 'stalled', 'lost') as is_critical,
-           (array_agg(j.key order by j.key) filter (where j.reason is not null))[1:5] as examples
+           (select e.keys from examples e where e.reason = j.reason) as examples
     from judged j group by j.reason
   )
   select jsonb_build_object(
@@ -8867,22 +8954,27 @@ language sql
 stable
 set search_path = ''
 as $$
-  with shown as (
-    select s.* from milepost_private.job_summaries s
-    join milepost.jobs j on j.job_id = s.job_id
+  with recent as materialized (
+    select j.job_id, j.state, j.items_completed, j.finished_at, j.created_at
+    from milepost.jobs j
     where j.tenant_id = any (array(select milepost_private.my_tenants()))
       and (j.finished_at is null or j.finished_at > now() - interval '1 day')
+  ), shown as (
+    select r.job_id from recent r order by r.finished_at is not null, r.created_at desc, r.job_id desc limit 1000
   )
   select jsonb_build_object(
     'summary', jsonb_build_object(
       'total_jobs', count(*),
-      'loading', count(*) filter (where not milepost_private.is_terminal(s.state)),
-      'completed', count(*) filter (where s.state = 'completed'), 'failed', count(*) filter (where s.state = 'failed'),
-      'total_records_loaded', coalesce(sum(s.items_completed), 0)),
-    'jobs', coalesce(jsonb_object_agg(s.job, to_jsonb(s)), '{}'))
-  from shown s;
+      'loading', count(*) filter (where r.finished_at is null),
+      'completed', count(*) filter (where r.state = 'completed'), 'failed', count(*) filter (where r.state = 'failed'),
+      'total_records_loaded', coalesce(sum(r.items_completed), 0),
+      'left_out', greatest(count(*) - 1000, 0)),
+    'jobs', (select coalesce(jsonb_object_agg(s.job, to_jsonb(s)), '{}')
+             from shown h join milepost_private.job_summaries s on s.job_id = h.job_id))
+  from recent r;
 $$;
-comment on function milepost.get_loading_progress() is 'Jobs that are active or ended within a day: {"summary", "jobs": {key: job}}.';
+comment on function milepost.get_loading_progress() is
+'Jobs that are active or ended within a day: {"summary", "jobs": {key: job}}. The summary is of all; jobs are a thousand at most, active ones first, then the newest; left_out says how many are missing.';
 revoke execute on function milepost.get_loading_progress() from public, anon, authenticated;
 grant execute on function milepost.get_loading_progress() to authenticated, service_role;
 
