@@ -11,7 +11,8 @@ from milepost.cli.output import as_json
 from milepost.errors import ConfigurationError
 
 
-def _import(name: str) -> ModuleType:
+def import_local(name: str) -> ModuleType:
+    """A module of the local stack. Raises ConfigurationError where a package that it needs is missing."""
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
@@ -37,7 +38,7 @@ def dev(port: int, data: Path | None, json: bool) -> None:
     Postgres, PostgREST, the functions, the page and a stand-in for Supabase Realtime, for development only.
     With --json the first line says where everything is, and the keys.
     """
-    sys.exit(_import("milepost.local.dev").dev(port, data, json))
+    sys.exit(import_local("milepost.local.dev").dev(port, data, json))
 
 
 @click.command()
@@ -48,4 +49,4 @@ def demo(json: bool) -> None:
     Starts the local stack for it, unless MILEPOST_URL names a server. On a terminal it stays with the page's
     address until Ctrl-C.
     """
-    sys.exit(_import("milepost.demo").demo(json))
+    sys.exit(import_local("milepost.demo").demo(json))
