@@ -13,10 +13,13 @@ from werkzeug.exceptions import NotFound as NoSuchPath
 from werkzeug.routing import Map, MapAdapter, Rule
 from werkzeug.wrappers import Request, Response
 
-from functions import bodies, checkpoints, journal, tracing
+from functions import bodies, checkpoints, journal, settings, tracing
 from functions.answers import nothing
 from functions.refusals import Broken, NotFound, Refused, WrongMethod
 from functions.when_asked import WhenAsked
+
+if __name__ != "functions.main":  # functions-framework executes this file as it starts to serve
+    settings.check()
 
 if TYPE_CHECKING:
     from functions import (
