@@ -10,13 +10,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.exceptions import NotFound as NoSuchPath
-from werkzeug.routing import Map, MapAdapter, Rule
+from werkzeug.routing import Map, MapAdapter
 from werkzeug.wrappers import Request, Response
 
 from functions import bodies, checkpoints, journal, settings, tracing
 from functions.answers import nothing
 from functions.refusals import Broken, NotFound, Refused, WrongMethod
-from functions.when_asked import WhenAsked
+from functions.when_asked import Rule, WhenAsked
 
 if __name__ != "functions.main":  # functions-framework executes this file as it starts to serve
     settings.check()

@@ -59,3 +59,9 @@ def test_what_is_imported_when_asked_for_is_there() -> None:
     assert len(later) > 20
     for endpoint in later:
         assert callable(getattr(import_module(endpoint.module), endpoint.name))
+
+
+def test_no_rule_compiles_what_builds_addresses() -> None:
+    """It relies on a method of werkzeug's that is not public: a release without it would only be slower."""
+    with pytest.raises(NotImplementedError):
+        main.ROUTES.bind("api").build(main.checkpoints.post)
