@@ -1,7 +1,6 @@
 """The database behind PostgREST: one call a request, over connections that stay open."""
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from contextlib import closing
@@ -13,6 +12,7 @@ import httpx
 from functions import journal, tracing
 from functions.callers import Caller, KeyCaller
 from functions.refusals import Broken, FromDatabase, Refused, Unauthorized, Unavailable
+from functions.settings import Settings
 
 _TIMEOUT = {"timeout": httpx.Timeout(10, connect=3).as_dict()}
 _HEADERS = {"Content-Profile": "milepost", "Content-Type": "application/json", "Accept": "application/json"}
@@ -30,7 +30,7 @@ def as_service(rpc: str, args: Mapping[str, Any] | bytes) -> bytes:
 
     Raises `FromDatabase` for what the database refused, `Unavailable`, or `Broken`.
     """
-    key = _setting("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY")
+    key = Settings.secret_key
     # Supabase's new keys are no tokens: its gateway swaps them by `apikey` alone, and refuses them elsewhere.
     headers = {"apikey": key} if key.startswith("sb_") else {"apikey": key, "Authorization": f"Bearer {key}"}
     response = _post(rpc, args, headers)
@@ -46,7 +46,7 @@ def as_caller(caller: Caller, rpc: str, args: Mapping[str, Any]) -> bytes:
     """
     if isinstance(caller, KeyCaller):
         return as_service("call_with_key", {"key_hash": caller.key_hash, "rpc": rpc, "args": args})
-    key = _setting("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY")
+    key = Settings.publishable_key
     response = _post(rpc, args, {"apikey": key, "Authorization": f"Bearer {caller.token}"})
     if response.is_success:
         return response.content
@@ -55,13 +55,6 @@ def as_caller(caller: Caller, rpc: str, args: Mapping[str, Any]) -> bytes:
             "invalid_token", "Expected a valid user's token; this one is refused.", "Sign in again."
         )
     raise _refusal(rpc, response)
-
-
-def _setting(*names: str) -> str:
-    for name in names:
-        if value := os.environ.get(name):
-            return value
-    raise Broken("a setting is missing from the environment", expected=" or ".join(names))
 
 
 # Without httpx.Client: its redirects, cookies and URL joining would take longer than all else done here.
@@ -74,7 +67,7 @@ def connections() -> httpx.HTTPTransport:
 
 @cache
 def address(rpc: str) -> httpx.URL:
-    return httpx.URL(f"{_setting('SUPABASE_URL').rstrip('/')}/rest/v1/rpc/{rpc}")
+    return httpx.URL(f"{Settings.supabase_url}/rest/v1/rpc/{rpc}")
 
 
 def _post(rpc: str, args: Mapping[str, Any] | bytes, headers: Mapping[str, str]) -> httpx.Response:

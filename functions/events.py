@@ -6,7 +6,6 @@ reach.
 """
 
 import json
-import os
 import queue
 import random
 import re
@@ -23,6 +22,7 @@ from werkzeug.wrappers import Request, Response
 from functions import addresses, callers, database, journal
 from functions.callers import Caller, UserCaller
 from functions.refusals import Busy, Invalid, Refused
+from functions.settings import threads
 
 Event = dict[str, Any]
 
@@ -155,9 +155,7 @@ def read_events(tenant_ids: list[str], after: int | None) -> dict[str, Any]:
 @cache
 def hub() -> Hub:
     """The process's hub. Each stream holds a thread, and half of them stay free for all else."""
-    # As functions-framework counts them.
-    threads = int(os.environ.get("THREADS") or 4 * (os.cpu_count() or 1))
-    return Hub(read_events, capacity=max(1, threads // 2))
+    return Hub(read_events, capacity=max(1, threads() // 2))
 
 
 def stream(request: Request) -> Response:

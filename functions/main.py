@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # functions-framework loads this file by its path and adds only its folder to sys.path; the packages
 # `functions` and `milepost` are one level up.
@@ -9,30 +10,48 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.exceptions import NotFound as NoSuchPath
-from werkzeug.routing import Map, MapAdapter, Rule
+from werkzeug.routing import Map, MapAdapter
 from werkzeug.wrappers import Request, Response
 
-from functions import (
-    alerts,
-    audit,
-    badge,
-    bodies,
-    checkpoints,
-    cron,
-    events,
-    health,
-    history,
-    jobs,
-    journal,
-    metrics,
-    openapi,
-    operations,
-    pings,
-    shares,
-    tracing,
-)
+from functions import bodies, checkpoints, journal, settings, tracing
 from functions.answers import nothing
 from functions.refusals import Broken, NotFound, Refused, WrongMethod
+from functions.when_asked import Rule, WhenAsked
+
+if __name__ != "functions.main":  # functions-framework executes this file as it starts to serve
+    settings.check()
+
+if TYPE_CHECKING:
+    from functions import (
+        alerts,
+        audit,
+        badge,
+        cron,
+        events,
+        health,
+        history,
+        jobs,
+        metrics,
+        openapi,
+        operations,
+        pings,
+        shares,
+    )
+else:
+    # What workers do not ask for is imported when it is asked for: a cold start should not pay for it.
+    alerts = WhenAsked("alerts")
+    audit = WhenAsked("audit")
+    badge = WhenAsked("badge")
+    cron = WhenAsked("cron")
+    events = WhenAsked("events")
+    health = WhenAsked("health")
+    history = WhenAsked("history")
+    jobs = WhenAsked("jobs")
+    metrics = WhenAsked("metrics")
+    openapi = WhenAsked("openapi")
+    operations = WhenAsked("operations")
+    pings = WhenAsked("pings")
+    shares = WhenAsked("shares")
 
 # A job's key may contain slashes, so it matches as a path; the longer addresses are found first.
 ROUTES = Map(

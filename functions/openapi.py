@@ -12,6 +12,7 @@ from werkzeug.wrappers import Request, Response
 
 from functions import addresses
 from functions.answers import answer
+from functions.field_texts import Explained
 from milepost import models
 
 VERSION = "0.1.0"
@@ -252,7 +253,9 @@ def _document() -> bytes:
     used: list[type[BaseModel]] = [models.ErrorBody, models.Checkpoints]
     used += [model for operation in OPERATIONS for model in (operation.answer, operation.body) if model]
     _, definitions = models_json_schema(
-        [(model, "validation") for model in dict.fromkeys(used)], ref_template="#/components/schemas/{model}"
+        [(model, "validation") for model in dict.fromkeys(used)],
+        ref_template="#/components/schemas/{model}",
+        schema_generator=Explained,
     )
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
@@ -354,7 +357,7 @@ def _path_parameters(path: str) -> Iterator[dict[str, Any]]:
 
 
 def _query_parameters(query: type[addresses.Query]) -> Iterator[dict[str, Any]]:
-    for name, schema in query.model_json_schema().get("properties", {}).items():
+    for name, schema in query.model_json_schema(schema_generator=Explained).get("properties", {}).items():
         # A parameter that is not there is no null.
         given = next((choice for choice in schema.get("anyOf", []) if choice.get("type") != "null"), schema)
         yield {

@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 from milepost import _words
 from milepost._lane import Lane, child_worker
 from milepost._sender import START_WAIT_S, Sender, sender_for
+from milepost._settings import Settings, address
 from milepost.errors import ConfigurationError, JobCanceled, JobSuperseded
 
 _LEAVE_WAIT_S = 2.0
@@ -29,19 +30,18 @@ def settings(url: str | None, key: str | None) -> tuple[str, str]:
 
     Raises ConfigurationError where one is missing or cannot be an address.
     """
-    url, key = url or os.environ.get("MILEPOST_URL"), key or os.environ.get("MILEPOST_KEY")
+    key = key or Settings.key
+    try:
+        url = address(url) if url else Settings.url
+    except ValueError as error:
+        raise ConfigurationError(f"url: {error}", "Correct it.") from None
     missing = [name for name, value in (("MILEPOST_URL", url), ("MILEPOST_KEY", key)) if not value]
     if url is None or key is None or missing:
         raise ConfigurationError(
             f"Expected {' and '.join(missing)} in the environment, found none.",
             "Set them to the server's address and a Milepost key; `milepost dev` prints both.",
         )
-    if not url.startswith(("http://", "https://")):
-        raise ConfigurationError(
-            f"MILEPOST_URL: expected an address that begins with http:// or https://, found {url!r}.",
-            "Correct it.",
-        )
-    return url.rstrip("/"), key
+    return url, key
 
 
 class _Counting:

@@ -182,7 +182,7 @@ def test_a_ping_with_an_unknown_key_is_refused_as_the_database_says(api: Client,
 
 def test_vercel_sends_every_path_to_the_functions_and_calls_none_that_is_not_there(api: Client) -> None:
     vercel = json.loads((Path(__file__).parents[2] / "vercel.json").read_text())
-    sent = [route["src"] for route in vercel["routes"] if route.get("dest") == "functions/wsgi.py"]
+    sent = [route["source"] for route in vercel["rewrites"] if route["destination"] == "/api/index.py"]
     for path in PATHS:
         assert any(re.fullmatch(pattern, address(path)) for pattern in sent), path
     assert {cron["path"] for cron in vercel["crons"]} <= set(PATHS)
