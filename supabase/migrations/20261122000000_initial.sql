@@ -262,6 +262,25 @@ comment on function milepost_private.actor() is 'Who is calling, as events name 
 revoke execute on function milepost_private.actor() from public, anon, authenticated;
 grant execute on function milepost_private.actor() to authenticated, service_role;
 
+-- note_use: when a key was last used, to the minute, so that its row is no hot one.
+create or replace function milepost_private.note_use(key milepost_private.keys)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  if key.last_used_at is null or key.last_used_at < now() - interval '1 minute' then
+    update milepost_private.keys k set last_used_at = now()
+    where k.key_id = (select l.key_id from milepost_private.keys l
+                      where l.key_id = key.key_id for update skip locked);
+  end if;
+end;
+$$;
+comment on function milepost_private.note_use(milepost_private.keys) is 'Notes that a key is used now, unless that was noted within the minute. Waits for nobody.';
+revoke execute on function milepost_private.note_use(milepost_private.keys) from public, anon, authenticated;
+grant execute on function milepost_private.note_use(milepost_private.keys) to service_role;
+
 do $$ begin
   if to_regtype('milepost_private.caller') is null then
     create type milepost_private.caller as (tenant_id uuid, user_id uuid, key_id uuid, scope text, kinds text[], actor text);
@@ -298,11 +317,7 @@ begin
         'Use a key of the right scope.');
     end if;
     perform milepost_private.count_request(v_key.tenant_id, v_key.key_id, v_key.requests_per_s, v_now);
-    if v_key.last_used_at is null or v_key.last_used_at < now() - interval '1 minute' then
-      update milepost_private.keys k set last_used_at = now()
-      where k.key_id = (select l.key_id from milepost_private.keys l
-                        where l.key_id = v_key.key_id for update skip locked);
-    end if;
+    perform milepost_private.note_use(v_key);
     return row(v_key.tenant_id, null, v_key.key_id, v_key.scope, v_key.kinds, 'key:' || v_key.key_id)::milepost_private.caller;
   end if;
 
@@ -5279,6 +5294,27 @@ comment on function milepost.create_tenant(text) is 'Creates a tenant: {"tenant_
 revoke execute on function milepost.create_tenant(text) from public, anon, authenticated;
 grant execute on function milepost.create_tenant(text) to service_role;
 
+-- is_service: whether this request comes with the rights of the service: its role, or the role that installed Milepost.
+-- By the role that statements run under, and not by what a token calls it: a role of one's own that inherits from authenticated
+-- is no service. Asked by definers, in which current_user is the owner of the function.
+create or replace function milepost_private.is_service()
+returns boolean
+language plpgsql
+stable
+security definer                -- for current_user to be who installed Milepost
+set search_path = ''
+as $$
+declare
+  v_role name := coalesce(nullif(current_setting('role', true), 'none'), session_user);
+begin
+  return pg_has_role(v_role, 'service_role', 'usage') or pg_has_role(v_role, current_user, 'usage');
+end;
+$$;
+comment on function milepost_private.is_service() is
+'Whether the request has the rights of service_role, or of the role that installed Milepost.';
+revoke execute on function milepost_private.is_service() from public, anon, authenticated;
+grant execute on function milepost_private.is_service() to authenticated, service_role;
+
 -- check_admin: whether the caller may manage this tenant's keys and members.
 create or replace function milepost_private.check_admin(tenant_id uuid)
 returns void
@@ -5288,8 +5324,7 @@ security definer                -- the caller may not read others' memberships
 set search_path = ''
 as $$
 begin
-  -- Users, and keys that entered by call_with_key, come under the role authenticated; all else is the service.
-  if (select auth.role()) is distinct from 'authenticated' then
+  if milepost_private.is_service() then
     return;
   end if;
   -- GUARD: no admin there; a tenant that does not exist is not told apart
@@ -5418,10 +5453,15 @@ security definer                -- nobody but the service may write keys; check_
 set search_path = ''
 as $$
 declare
-  v_key milepost_private.keys;
+  -- Asked first: in the condition they would be asked only where there is such a key, which takes longer.
+  v_is_service boolean := milepost_private.is_service();
+  v_tenants    uuid[] := array(select m.tenant_id from milepost.members m where m.user_id = auth.uid() and m.role = 'admin');
+  v_key        milepost_private.keys;
 begin
-  select * into v_key from milepost_private.keys k where k.key_id = revoke_key.key_id for update;
-  -- First: to who is no admin, a key that is absent and another tenant's look the same.
+  -- Another tenant's key is neither seen nor locked nor waited for.
+  select * into v_key from milepost_private.keys k
+  where k.key_id = revoke_key.key_id and (v_is_service or k.tenant_id = any (v_tenants)) for update;
+  -- To who is no admin, a key that is absent and another tenant's look the same.
   perform milepost_private.check_admin(v_key.tenant_id);
   -- GUARD: no such key
   if v_key.key_id is null then
@@ -5598,6 +5638,7 @@ declare
   v_caller milepost_private.caller := milepost_private.resolve_caller(caller, array['ping', 'worker', 'operator']);
   v_now    timestamptz := coalesce((caller ->> 'received_at')::timestamptz, clock_timestamp());
   v_run    milepost.jobs;
+  v_kind   text;
   v_answer jsonb;
 begin
   -- A ping names a recurring job, not one run of it: what has ended is a new run, under a key of its own.
@@ -5605,6 +5646,14 @@ begin
   where j.tenant_id = v_caller.tenant_id
     and (j.key = ping_job.job or j.kind = ping_job.job and j.metadata ->> 'pinged' = ping_job.job)
   order by j.created_at desc limit 1;
+  -- A new run is of the kind that the ping names.
+  v_kind := case when v_run.job_id is null or milepost_private.is_terminal(v_run.state) then ping_job.job else v_run.kind end;
+  -- GUARD: a kind that the key is not for
+  if v_kind <> all (v_caller.kinds) then
+    perform milepost_private.refuse(403, 'not_allowed',
+      format('Expected a job of a kind that the key is for (%s), found %s.', array_to_string(v_caller.kinds, ', '), v_kind),
+      'Use a key for this kind, or one without kinds.');
+  end if;
   if v_run.job_id is null or milepost_private.is_terminal(v_run.state) then
     perform milepost_private.add_job(v_caller.tenant_id, jsonb_build_object(
       'job', case when v_run.job_id is null then ping_job.job
@@ -5725,11 +5774,11 @@ declare
   v_ended   int := 0;
 begin
   -- HOLD: several jobs that all fell silent together say that Milepost was not reached, not that they all died; unless
-  -- somebody else reached it since. And where nobody swept for a while, Milepost was away itself; unless its scheduler
+  -- another worker reached it since (operators' keys read from elsewhere). And where nobody swept for a while, Milepost was away itself; unless its scheduler
   -- comes no more often than that, which leaves the same gap before the next sweep, too.
   update milepost_private.sweeps s set
     hold_until = case
-      when q.are_silent and not exists (select from milepost_private.keys k where k.last_used_at > q.heard_at + interval '1 minute')
+      when q.are_silent and not exists (select from milepost_private.keys k where k.scope <> 'operator' and k.last_used_at > q.heard_at + interval '1 minute')
         or v_now - s.swept_at > v_pause and s.hold_until is distinct from s.swept_at + v_pause then v_now + v_pause
       else s.hold_until end,
     swept_at = v_now
@@ -7416,7 +7465,7 @@ security definer                -- nobody but the service may write tenants; che
 set search_path = ''
 as $$
 declare
-  v_prior int := (select t.keep_days from milepost.tenants t where t.tenant_id = set_retention.tenant_id);
+  v_prior int;
 begin
   perform milepost_private.check_admin(tenant_id);
   perform milepost_private.check_tenant(tenant_id);
@@ -7425,6 +7474,7 @@ begin
     perform milepost_private.refuse(422, 'invalid_value',
       format('Expected keep_days from 1 to 3650; found %s.', coalesce(keep_days::text, 'null')), 'Send a number of days.');
   end if;
+  v_prior := (select t.keep_days from milepost.tenants t where t.tenant_id = set_retention.tenant_id);
   update milepost.tenants t set keep_days = set_retention.keep_days where t.tenant_id = set_retention.tenant_id;
   perform milepost_private.write_audit(set_retention.tenant_id, milepost_private.actor(), 'set_retention', null,
     jsonb_build_object('prior_keep_days', v_prior, 'keep_days', keep_days));
@@ -7476,6 +7526,7 @@ begin
       'Use a key of the right scope.');
   end if;
   perform milepost_private.count_request(v_key.tenant_id, v_key.key_id, v_key.requests_per_s, clock_timestamp());
+  perform milepost_private.note_use(v_key);
   -- GUARD: no such function, or no such argument
   select format('select to_jsonb(milepost.%I(%s))', p.proname, string_agg(
            case when a.type = 'jsonb'::regtype then format('%I => $1 -> %L', a.name, a.name)
@@ -8026,8 +8077,10 @@ begin
   ) || jsonb_build_object(
     'open_alerts', (select count(*) from milepost_private.alerts a
                     where a.tenant_id = any (v_tenants) and a.opened_at is not null and a.resolved_at is null),
-    'database_bytes', pg_catalog.pg_database_size(current_database()),
-    'database_connections', (select count(*) from pg_catalog.pg_stat_activity d where d.datname = current_database()),
+    -- Of the database that all tenants share: for who belongs to one of them.
+    'database_bytes', case when v_tenants <> '{}' then pg_catalog.pg_database_size(current_database()) end,
+    'database_connections', case when v_tenants <> '{}' then
+      (select count(*) from pg_catalog.pg_stat_activity d where d.datname = current_database()) end,
     'last_sweep_at', (select milepost_private.iso(w.swept_at) from milepost_private.sweeps w),
     'last_updated', milepost_private.iso(now()));
 end;
@@ -8275,9 +8328,12 @@ volatile
 security definer                -- callers may write no table; managed_tenants decides
 set search_path = ''
 as $$
+declare
+  -- Asked first: in the condition it would be asked only where there is such a channel, which takes longer.
+  v_tenants uuid[] := array(select milepost_private.managed_tenants(array['admin']));
 begin
   delete from milepost_private.alert_channels c
-  where c.channel_id = drop_alert_channel.channel_id and c.tenant_id = any (array(select milepost_private.managed_tenants(array['admin'])));
+  where c.channel_id = drop_alert_channel.channel_id and c.tenant_id = any (v_tenants);
   return found;
 end;
 $$;
@@ -8654,11 +8710,15 @@ security definer                -- callers may not write share links; require_co
 set search_path = ''
 as $$
 declare
-  v_job milepost.jobs;
+  -- Asked first: in the condition it would be asked only where there is such a link, which takes longer.
+  v_tenants uuid[] := array(select milepost_private.my_tenants());
+  v_job     milepost.jobs;
 begin
-  select j.* into v_job from milepost_private.shares s
-  join milepost.jobs j on j.job_id = s.job_id
-  where s.share_id = end_share.share_id and j.tenant_id = any (array(select milepost_private.my_tenants()));
+  -- A job is looked for in any case, for the same reason.
+  select j.* into v_job from milepost.jobs j
+  where j.tenant_id = any (v_tenants)
+    and j.job_id = coalesce((select s.job_id from milepost_private.shares s where s.share_id = end_share.share_id),
+                            '00000000-0000-0000-0000-000000000000');
   -- GUARD: absent, or of a job that is not the caller's to see; not told apart
   if v_job.job_id is null then
     perform milepost_private.refuse(404, 'share_not_found', 'Expected the id of a share link that you can see; there is none.',

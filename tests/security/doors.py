@@ -90,7 +90,9 @@ def arguments(world: World, rpc: str, needed: list[str]) -> object:
 
 
 def _share_hash(world: World) -> str:
-    rows = world.database.rows("select token_hash from milepost_private.shares where share_id = %s", world.share)
+    rows = world.database.rows(
+        "select token_hash from milepost_private.shares where share_id = %s", world.share
+    )
     return str(rows[0]["token_hash"])
 
 
@@ -105,8 +107,16 @@ BODIES: dict[str, object] = {
 }
 
 
-def at_route(world: World, api: Client, actor: str, route: str, **changed: str) -> Any:
-    """The answer to an actor at a route. `changed` replaces parts of the path that would be ours."""
+def at_route(
+    world: World,
+    api: Client,
+    actor: str,
+    route: str,
+    tenant: str | None = None,
+    body: object = None,
+    **changed: str,
+) -> Any:
+    """The answer to an actor at a route: about us, but for what is given otherwise."""
     method, path = route.split(" ", 1)
     verb = path.rsplit("/", 1)[-1]
     job = {"resume": "sesame paused", "retry": "sesame failed"}.get(verb, "sesame job")
@@ -116,17 +126,18 @@ def at_route(world: World, api: Client, actor: str, route: str, **changed: str) 
     }  # fmt: skip
     headers = world.headers(actor)
     if actor in world.users:
-        headers["X-Milepost-Tenant"] = world.tenant
+        headers["X-Milepost-Tenant"] = tenant or world.tenant
     if actor == "scheduler":
         headers = {"Authorization": f"Bearer {world.cron_secret}"}
     query = {"q": "sesame"} if route == "GET /v1/jobs" else None
-    body = BODIES.get(route, {}) if method == "POST" and not path.startswith(("/ping", "/cron")) else None
+    if body is None and method == "POST" and not path.startswith(("/ping", "/cron")):
+        body = BODIES.get(route, {})
     return api.open(path.format(**parts), method=method, headers=headers, json=body, query_string=query)
 
 
 def first_words(response: Any) -> str:
     """The body; of a stream its beginning, after which it is closed."""
-    if response.content_type.startswith("text/event-stream"):
+    if (response.content_type or "").startswith("text/event-stream"):
         text = ""
         for chunk in response.response:
             text += chunk.decode() if isinstance(chunk, bytes) else chunk

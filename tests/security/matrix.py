@@ -14,7 +14,11 @@ def tables() -> dict[str, Table]:
     found: dict[str, Table] = {}
     for section in DOCUMENT.read_text().split("\n## ")[1:]:
         title, *lines = section.splitlines()
-        rows = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+        rows = [
+            [cell.strip(" `") for cell in line.strip("|").split("|")]
+            for line in lines
+            if line.startswith("|")
+        ]
         if rows and rows[0][0] == "door":
             _, *actors = rows[0]
             names = [row[0] for row in rows[2:]]
@@ -38,7 +42,9 @@ def differences(expected: Table, found: Mapping[str, Cells]) -> list[str]:
                 for actor, is_ in found[door].items()
                 if expected[door].get(actor) != is_
             ]
-            words += [f"{door}: nobody asks as {actor}" for actor in expected[door] if actor not in found[door]]
+            words += [
+                f"{door}: nobody asks as {actor}" for actor in expected[door] if actor not in found[door]
+            ]
     return words
 
 

@@ -1,9 +1,5 @@
 """Promise 7, completely: every door that there is, asked by everybody, answers as docs/roles.md says."""
 
-from collections.abc import Callable
-from typing import Any
-
-import pytest
 from doors import NOTHING, WRITES, arguments, at_route, first_words, outcome, relations, routes, rpcs
 from matrix import Cells, differences, tables
 from werkzeug.test import Client
@@ -24,7 +20,8 @@ def asked_rpcs(world: World) -> dict[str, Cells]:
         asked = arguments(world, rpc, needed)
         answers = {actor: world.call(actor, rpc, asked) for actor in ACTORS}
         found[rpc] = {
-            actor: outcome(world, f"rpc {rpc}", answer.status_code, answer.text) for actor, answer in answers.items()
+            actor: outcome(world, f"rpc {rpc}", answer.status_code, answer.text)
+            for actor, answer in answers.items()
         }
     return found
 
@@ -34,7 +31,8 @@ def asked_relations(world: World) -> dict[str, Cells]:
     for relation in relations(world):
         answers = {actor: world.ask(actor, "GET", relation) for actor in ACTORS}
         found[relation] = {
-            actor: outcome(world, relation, answer.status_code, answer.text) for actor, answer in answers.items()
+            actor: outcome(world, relation, answer.status_code, answer.text)
+            for actor, answer in answers.items()
         }
     return found
 
@@ -48,7 +46,13 @@ def written_relations(world: World) -> dict[str, Cells]:
             answer = world.ask(actor, method, relation, NOTHING if method != "POST" else "")
             code = None if answer.is_success else answer.json()["code"]
             # Values are missing, which is found after the permission.
-            said.append("yes" if code in (None, "23502") else "read only" if code == "55000" else str(answer.status_code))
+            said.append(
+                "yes"
+                if code in (None, "23502")
+                else "read only"
+                if code == "55000"
+                else str(answer.status_code)
+            )
         return ", ".join(sorted(set(said)))
 
     return {relation: {actor: word(actor, relation) for actor in ACTORS} for relation in relations(world)}

@@ -10,7 +10,7 @@ import aiohttp
 from running_stack import Person, RunningStack, Tenant
 
 # How long something that must happen may take before the test fails.
-PATIENCE_S = 40.0
+PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Socket:
     async def hear(self) -> None:
         """Waits for the next message. Fails where none comes."""
         message = await self._socket.receive(timeout=PATIENCE_S)
-        assert message.type == aiohttp.WSMsgType.TEXT, f"the socket closed: {message}"
+        assert message.type == aiohttp.WSMsgType.TEXT, f"the socket closed: {message}; heard {self.heard}"
         self.heard.append(json.loads(message.data))
 
     async def hear_of(self, text: str) -> str:

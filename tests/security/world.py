@@ -97,9 +97,13 @@ class World:
         profile = "Accept-Profile" if method in ("GET", "HEAD") else "Content-Profile"
         given = {**self.headers(actor), profile: "milepost", **headers}
         # A row without values: who may insert is told what is missing, and nobody else is told anything.
-        body = {"POST": b"[{}]", "PATCH": b'{"tenant_id": "00000000-0000-0000-0000-000000000000"}'}.get(method)
+        body = {"POST": b"[{}]", "PATCH": b'{"tenant_id": "00000000-0000-0000-0000-000000000000"}'}.get(
+            method
+        )
         if body:
             given["Content-Type"] = "application/json"
+        if method == "HEAD":
+            given["Connection"] = "close"  # as PostgREST does after HEAD, without saying so
         return self.http.request(method, f"/{relation}?{query}", headers=given, content=body)
 
     @classmethod
@@ -137,7 +141,9 @@ def _furnish(database: Database) -> dict[str, Any]:
     keys = {}
     for name in KEYS:
         tenant, scope = (theirs if "their" in name else ours), name.split()[-2]
-        made = database.call("create_key", tenant_id=tenant, scope=scope, name="sesame" if tenant == ours else "rhubarb")
+        made = database.call(
+            "create_key", tenant_id=tenant, scope=scope, name="sesame" if tenant == ours else "rhubarb"
+        )
         keys[name] = made["key"], made["key_id"]
 
     jobs = {}
@@ -162,10 +168,14 @@ def _furnish(database: Database) -> dict[str, Any]:
     database.rows("select milepost_private.evaluate_alerts(now())")
     with database.acting("authenticated", users["admin"]):
         share = database.call("share_job", job_id="sesame job")
-        channel = database.call("add_alert_channel", type="email", name="sesame", address="sesame@example.org")
+        # Of a job that has ended, so that what it shows stays.
+        token = database.call("share_job", job_id="sesame done")["token"]
+        channel = database.call(
+            "add_alert_channel", type="email", name="sesame", address="sesame@example.org"
+        )
     return {
         "tenant": ours, "users": users, "keys": keys, "jobs": jobs, "share": share["share_id"],
-        "share_token": share["token"], "channel": channel["channel_id"],
+        "share_token": token, "channel": channel["channel_id"],
     }  # fmt: skip
 
 
