@@ -164,8 +164,10 @@ begin
   ) || jsonb_build_object(
     'open_alerts', (select count(*) from milepost_private.alerts a
                     where a.tenant_id = any (v_tenants) and a.opened_at is not null and a.resolved_at is null),
-    'database_bytes', pg_catalog.pg_database_size(current_database()),
-    'database_connections', (select count(*) from pg_catalog.pg_stat_activity d where d.datname = current_database()),
+    -- Of the database that all tenants share: for who belongs to one of them.
+    'database_bytes', case when v_tenants <> '{}' then pg_catalog.pg_database_size(current_database()) end,
+    'database_connections', case when v_tenants <> '{}' then
+      (select count(*) from pg_catalog.pg_stat_activity d where d.datname = current_database()) end,
     'last_sweep_at', (select milepost_private.iso(w.swept_at) from milepost_private.sweeps w),
     'last_updated', milepost_private.iso(now()));
 end;
