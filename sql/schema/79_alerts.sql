@@ -27,7 +27,7 @@ set search_path = ''
 as $$
 declare
   v_size  int := milepost_private.page_size("limit");
-  v_after jsonb := milepost_private.page_after(after);
+  v_after jsonb := milepost_private.page_after(after, '{timestamptz,uuid}');
   v_page  jsonb;
 begin
   if status not in ('open', 'resolved') then
