@@ -123,6 +123,7 @@ create table if not exists milepost_private.keys (
   name         text,
   prefix       text not null,
   key_hash     text not null,
+  created_by   text,
   created_at   timestamptz not null default now(),
   expires_at   timestamptz,
   kinds        text[],
@@ -142,6 +143,7 @@ comment on table milepost_private.keys is 'Milepost keys (mp_...): hashed, scope
 comment on column milepost_private.keys.scope is 'worker creates, reports, claims and reads; operator also controls; ping only pings.';
 comment on column milepost_private.keys.prefix is 'The first characters of the key, to recognise it by.';
 comment on column milepost_private.keys.key_hash is 'sha256 of the key, hex.';
+comment on column milepost_private.keys.created_by is 'Who made it: user:<id> or system (the command line).';
 comment on column milepost_private.keys.expires_at is 'From then on it opens nothing; null never.';
 comment on column milepost_private.keys.kinds is 'Kinds of jobs that it may create, report, claim and control; null for all. It reads its tenant''s jobs all the same.';
 comment on column milepost_private.keys.requests_per_s is 'Requests a second, over ten seconds; null for what its tenant may have.';
@@ -3570,6 +3572,48 @@ comment on function milepost_private.check_range(timestamptz, timestamptz) is 'R
 revoke execute on function milepost_private.check_range(timestamptz, timestamptz) from public, anon, authenticated;
 grant execute on function milepost_private.check_range(timestamptz, timestamptz) to authenticated, service_role;
 
+-- ==== sql/schema/35_check_text.sql
+
+-- check_name, check_reason: what people type, within the limits that the functions' models have too.
+create or replace function milepost_private.check_name(field text, value text)
+returns void
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  if value = '' then
+    perform milepost_private.refuse(422, 'too_short', format('%s: expected at least 1 character, found none.', field),
+      'Send a text, or leave the field out.');
+  elsif length(value) > 200 then
+    perform milepost_private.refuse(422, 'too_long', format('%s: expected at most 200 characters, found %s.', field, length(value)), 'Shorten it.');
+  elsif value ~ '[\u0001-\u001f\u007f-\u009f]' then
+    perform milepost_private.refuse(422, 'invalid_value', format('%s: expected text without control characters.', field),
+      'Remove line breaks and control characters.');
+  end if;
+end;
+$$;
+comment on function milepost_private.check_name(text, text) is
+'Refuses a name that is empty, longer than 200 characters, or has control characters; null is none.';
+revoke execute on function milepost_private.check_name(text, text) from public, anon, authenticated;
+grant execute on function milepost_private.check_name(text, text) to authenticated, service_role;
+
+create or replace function milepost_private.check_reason(reason text)
+returns void
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  if length(reason) > 2000 then
+    perform milepost_private.refuse(422, 'too_long', format('reason: expected at most 2000 characters, found %s.', length(reason)), 'Shorten it.');
+  end if;
+end;
+$$;
+comment on function milepost_private.check_reason(text) is 'Refuses a reason of more than 2,000 characters; null is none.';
+revoke execute on function milepost_private.check_reason(text) from public, anon, authenticated;
+grant execute on function milepost_private.check_reason(text) to authenticated, service_role;
+
 -- ==== sql/schema/35_error_pattern.sql
 
 -- error_pattern: what is the same in errors that differ by numbers, names and places.
@@ -5270,6 +5314,7 @@ as $$
 declare
   v_tenant uuid;
 begin
+  perform milepost_private.check_name('name', coalesce(name, ''));
   insert into milepost.tenants as t (name) values (create_tenant.name) returning t.tenant_id into v_tenant;
   perform milepost_private.write_audit(v_tenant, milepost_private.actor(), 'create_tenant', create_tenant.name);
   return jsonb_build_object('tenant_id', v_tenant, 'name', create_tenant.name);
@@ -5350,9 +5395,14 @@ begin
   if cardinality(kinds) = 0 then
     perform milepost_private.refuse(422, 'invalid_value', 'Expected in kinds at least one kind; found none.', 'Leave it out for all kinds.');
   end if;
-  insert into milepost_private.keys (tenant_id, scope, name, prefix, key_hash, expires_at, kinds)
+  if cardinality(kinds) > 100 or array_ndims(kinds) > 1 or array_position(kinds, null) is not null then
+    perform milepost_private.refuse(422, 'invalid_value', 'Expected in kinds a list of at most 100 kinds.', 'Leave it out for all kinds.');
+  end if;
+  perform milepost_private.check_name('name', name);
+  perform milepost_private.check_name('kinds', k.kind) from unnest(kinds) as k (kind);
+  insert into milepost_private.keys (tenant_id, scope, name, prefix, key_hash, created_by, expires_at, kinds)
   values (create_key.tenant_id, create_key.scope, create_key.name, left(v_key, 11),
-          encode(sha256(convert_to(v_key, 'utf8')), 'hex'), create_key.expires_at, create_key.kinds)
+          encode(sha256(convert_to(v_key, 'utf8')), 'hex'), milepost_private.actor(), create_key.expires_at, create_key.kinds)
   returning key_id into v_key_id;
   perform milepost_private.write_audit(create_key.tenant_id, milepost_private.actor(), 'create_key', v_key_id::text,
     jsonb_build_object('scope', scope, 'name', name, 'prefix', left(v_key, 11), 'expires_at', milepost_private.iso(expires_at), 'kinds', kinds));
@@ -5390,7 +5440,7 @@ begin
   perform milepost_private.check_admin(tenant_id);
   return (
   select coalesce(jsonb_agg(jsonb_build_object('key_id', k.key_id, 'scope', k.scope, 'name', k.name, 'prefix', k.prefix,
-    'created_at', milepost_private.iso(k.created_at), 'expires_at', milepost_private.iso(k.expires_at), 'kinds', k.kinds,
+    'created_at', milepost_private.iso(k.created_at), 'created_by', k.created_by, 'expires_at', milepost_private.iso(k.expires_at), 'kinds', k.kinds,
     'revoked_at', milepost_private.iso(k.revoked_at), 'last_used_at', milepost_private.iso(k.last_used_at)) order by k.created_at), '[]')
   from milepost_private.keys k where k.tenant_id = list_keys.tenant_id);
 end;
@@ -7303,6 +7353,7 @@ as $$
 declare
   v_job milepost.jobs;
 begin
+  perform milepost_private.check_reason(reason);
   select * into v_job from milepost.jobs j where j.job_id = control.job_id for no key update;
   -- GUARD: not the caller's to see (not told apart from absent)
   if v_job.job_id is null or not (v_job.tenant_id = any (array(select milepost_private.my_tenants()))) then
@@ -7391,6 +7442,12 @@ as $$
 declare
   v_job milepost.jobs;
 begin
+  perform milepost_private.check_reason(reason);
+  -- GUARD: no number that a priority can be
+  if priority is null or priority not between -32768 and 32767 then
+    perform milepost_private.refuse(422, 'out_of_range',
+      format('priority: expected a whole number from -32768 to 32767, found %s.', coalesce(priority::text, 'null')), 'Send a value within the limit.');
+  end if;
   select * into v_job from milepost.jobs j
   where j.job_id = set_priority.job_id and j.tenant_id = any (array(select milepost_private.my_tenants())) for no key update;
   if v_job.job_id is null or not milepost_private.may_control(v_job.tenant_id, v_job.owner_id, v_job.kind) then
@@ -8322,15 +8379,13 @@ begin
   if type is null or type not in ('webhook', 'slack', 'email') then
     perform milepost_private.refuse(422, 'invalid_value', format('Expected type webhook, slack or email; found %s.', type));
   end if;
-  if type = 'email' and address !~ '^[^@\s,<>"]+@[^@\s,<>"]+(, ?[^@\s,<>"]+@[^@\s,<>"]+){0,19}$' or length(address) > 2000
+  if address is null or type = 'email' and address !~ '^[^@\s,<>"]+@[^@\s,<>"]+(, ?[^@\s,<>"]+@[^@\s,<>"]+){0,19}$' or length(address) > 2000
     or type <> 'email' and address !~ '^https?://[^\s/?#@]+([/?#]\S*)?$' then
     perform milepost_private.refuse(422, 'invalid_value',
       case type when 'email' then 'Expected up to 20 e-mail addresses with commas between them.'
                 else 'Expected an http or https URL without a user name in it.' end, 'Correct the address.');
   end if;
-  if name is null or length(name) not between 1 and 200 then
-    perform milepost_private.refuse(422, 'invalid_value', 'Expected a name of 1 to 200 characters.');
-  end if;
+  perform milepost_private.check_name('name', coalesce(name, ''));
   if (quiet_from is null) <> (quiet_until is null) then
     perform milepost_private.refuse(422, 'missing_field', 'Expected both quiet_from and quiet_until, or neither; found one.');
   end if;
@@ -8435,6 +8490,7 @@ declare
   v_tenant uuid := milepost_private.tenant_to_manage(tenant_id, array['operator', 'admin']);
   v_job    milepost.jobs;
 begin
+  perform milepost_private.check_name('kind', kind);
   if rule is not null then
     perform milepost_private.check_alert_rule(rule);
   end if;
