@@ -126,6 +126,12 @@ onPage("a key's name is text, whatever it says, and the keyboard finds the page"
   assert.equal(await page.locator(".access img, .access b").count(), 0);
 });
 
+onPage("on a small phone the header holds the tenants too", async (page) => {
+  await onAccess(page, newTenant().both);
+  await page.getByLabel("Tenant", { exact: true }).waitFor();
+  assert.deepEqual(await tooWide(page), []);
+}, { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true });
+
 for (const [device, options] of Object.entries({ "a desktop": {}, "a phone": { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true } })) {
   onPage(`on ${device} axe finds nothing to object to in both themes, and nothing is too wide`, async (page) => {
     const tenant = newTenant();
