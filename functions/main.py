@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 # functions-framework loads this file by its path and adds only its folder to sys.path; the packages
@@ -168,3 +169,13 @@ def _routed(request: Request) -> Response:
 def _methods(address: MapAdapter) -> str:
     known = set(address.allowed_methods())
     return ", ".join(sorted(known | {"OPTIONS"})) if known else ""
+
+
+def _take_all_of(framework: ModuleType) -> None:
+    """What functions-framework would answer by itself, in HTML: a path with a line feed, and /robots.txt."""
+    framework.errorhandler(404)(lambda _: api(framework.flask.request._get_current_object()))
+
+
+# It executes this file inside the app that it makes; elsewhere there is none.
+if (framework := sys.modules.get("functions_framework")) and framework.flask.has_app_context():
+    _take_all_of(framework)

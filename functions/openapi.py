@@ -33,6 +33,8 @@ class Operation(NamedTuple):
     """Further answers: their status and meaning."""
     media_type: str | None = None
     """Of an answer that is no JSON."""
+    is_array: bool = False
+    """Whether an answer without a model is an array."""
 
 
 _CREATED = {201: "The job is new."}
@@ -106,6 +108,7 @@ OPERATIONS = [
         "Who paused, canceled, retried, made keys; for operators and admins",
         models.AuditList,
         query=addresses.Audit,
+        others={404: "There is no such job among those you may see, and none that was."},
     ),
     Operation(
         "get",
@@ -172,7 +175,12 @@ OPERATIONS = [
         "Turn a rule on or off, or change its figures",
         body=models.AlertRule,
     ),
-    Operation("get", "/v1/alerts/channels", "Where alerts go, and how the last message went"),
+    Operation(
+        "get",
+        "/v1/alerts/channels",
+        "Where alerts go, and how the last message went",
+        is_array=True,
+    ),
     Operation(
         "post",
         "/v1/alerts/channels",
@@ -300,9 +308,14 @@ def _document() -> bytes:
 def _described(operation: Operation) -> dict[str, Any]:
     success = {
         "description": "Success.",
-        "content": {operation.media_type: {"schema": {"type": "string"}}}
+        # Without a schema: OpenAPI 3.1 has no words for what is in a stream or an image.
+        "content": {operation.media_type: {}}
         if operation.media_type
-        else _json(_ref(operation.answer) if operation.answer else _OBJECT),
+        else _json(
+            _ref(operation.answer)
+            if operation.answer
+            else {"type": "array" if operation.is_array else "object"}
+        ),
     }
     described: dict[str, Any] = {
         "operationId": f"{operation.method} {operation.path}",
@@ -363,6 +376,7 @@ def _query_parameters(query: type[addresses.Query]) -> Iterator[dict[str, Any]]:
         yield {
             "name": name,
             "in": "query",
+            "allowEmptyValue": True,
             "description": schema["description"],
             "schema": {key: value for key, value in given.items() if key not in ("title", "description")},
         }
@@ -376,7 +390,6 @@ def _ref(model: type[BaseModel]) -> dict[str, Any]:
     return {"$ref": f"#/components/schemas/{model.__name__}"}
 
 
-_OBJECT = {"type": "object"}
 _CHECKPOINTS = {
     "anyOf": [
         _ref(models.Checkpoint),

@@ -9,6 +9,7 @@ as $$
 declare
   v_tenant uuid;
 begin
+  perform milepost_private.check_name('name', coalesce(name, ''));
   insert into milepost.tenants as t (name) values (create_tenant.name) returning t.tenant_id into v_tenant;
   perform milepost_private.write_audit(v_tenant, milepost_private.actor(), 'create_tenant', create_tenant.name);
   return jsonb_build_object('tenant_id', v_tenant, 'name', create_tenant.name);
@@ -109,9 +110,14 @@ begin
   if cardinality(kinds) = 0 then
     perform milepost_private.refuse(422, 'invalid_value', 'Expected in kinds at least one kind; found none.', 'Leave it out for all kinds.');
   end if;
-  insert into milepost_private.keys (tenant_id, scope, name, prefix, key_hash, expires_at, kinds)
+  if cardinality(kinds) > 100 or array_ndims(kinds) > 1 or array_position(kinds, null) is not null then
+    perform milepost_private.refuse(422, 'invalid_value', 'Expected in kinds a list of at most 100 kinds.', 'Leave it out for all kinds.');
+  end if;
+  perform milepost_private.check_name('name', name);
+  perform milepost_private.check_name('kinds', k.kind) from unnest(kinds) as k (kind);
+  insert into milepost_private.keys (tenant_id, scope, name, prefix, key_hash, created_by, expires_at, kinds)
   values (create_key.tenant_id, create_key.scope, create_key.name, left(v_key, 11),
-          encode(sha256(convert_to(v_key, 'utf8')), 'hex'), create_key.expires_at, create_key.kinds)
+          encode(sha256(convert_to(v_key, 'utf8')), 'hex'), milepost_private.actor(), create_key.expires_at, create_key.kinds)
   returning key_id into v_key_id;
   perform milepost_private.write_audit(create_key.tenant_id, milepost_private.actor(), 'create_key', v_key_id::text,
     jsonb_build_object('scope', scope, 'name', name, 'prefix', left(v_key, 11), 'expires_at', milepost_private.iso(expires_at), 'kinds', kinds));
@@ -149,7 +155,7 @@ begin
   perform milepost_private.check_admin(tenant_id);
   return (
   select coalesce(jsonb_agg(jsonb_build_object('key_id', k.key_id, 'scope', k.scope, 'name', k.name, 'prefix', k.prefix,
-    'created_at', milepost_private.iso(k.created_at), 'expires_at', milepost_private.iso(k.expires_at), 'kinds', k.kinds,
+    'created_at', milepost_private.iso(k.created_at), 'created_by', k.created_by, 'expires_at', milepost_private.iso(k.expires_at), 'kinds', k.kinds,
     'revoked_at', milepost_private.iso(k.revoked_at), 'last_used_at', milepost_private.iso(k.last_used_at)) order by k.created_at), '[]')
   from milepost_private.keys k where k.tenant_id = list_keys.tenant_id);
 end;
