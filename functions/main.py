@@ -33,6 +33,7 @@ from functions import (
 )
 from functions.answers import nothing
 from functions.refusals import Broken, NotFound, Refused, WrongMethod
+from milepost._version import HEADER, VERSION
 
 # A job's key may contain slashes, so it matches as a path; the longer addresses are found first.
 ROUTES = Map(
@@ -95,7 +96,7 @@ ROUTES = Map(
 # Any page may ask; what it may see is decided by the key it sends, and cookies are never looked at.
 CORS = {
     "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "Retry-After, Location, X-Correlation-Id",
+    "Access-Control-Expose-Headers": "Retry-After, Location, X-Correlation-Id, Milepost-Version",
 }
 PREFLIGHT = {
     "Access-Control-Allow-Headers": "Authorization, Content-Type, Last-Event-ID, X-Milepost-Tenant, "
@@ -118,6 +119,7 @@ def api(request: Request) -> Response:
     bodies.discard(request)
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Correlation-Id"] = correlation_id
+    response.headers[HEADER] = VERSION
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers.update(CORS)
     return response

@@ -49,6 +49,22 @@ comment on function milepost_private.refuse(int, text, text, text, text, jsonb) 
 revoke execute on function milepost_private.refuse(int, text, text, text, text, jsonb) from public, anon, authenticated;
 grant execute on function milepost_private.refuse(int, text, text, text, text, jsonb) to authenticated, service_role;
 
+-- ==== sql/schema/02_schema_version.sql
+
+-- schema_version: what this database has installed. The functions and `milepost doctor` compare it with their own version.
+create or replace function milepost.schema_version()
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select '0.1.0';
+$$;
+comment on function milepost.schema_version() is
+'The version of Milepost that this schema belongs to, as major.minor.patch; one number for schema, functions and packages.';
+revoke execute on function milepost.schema_version() from public, anon, authenticated;
+grant execute on function milepost.schema_version() to authenticated, service_role;
+
 -- ==== sql/schema/10_tenants.sql
 
 -- tenants: who owns jobs, keys and members.
@@ -7869,17 +7885,6 @@ grant execute on function milepost.explain_job(text) to authenticated, service_r
 -- ==== sql/schema/77_health.sql
 
 -- Health: what an operator's probe asks.
-create or replace function milepost.ping()
-returns text
-language sql
-stable
-set search_path = ''
-as $$
-  select 'ok';
-$$;
-comment on function milepost.ping() is 'ok: the database was reached.';
-revoke execute on function milepost.ping() from public, anon, authenticated;
-grant execute on function milepost.ping() to service_role;
 
 -- get_jobs_health: how jobs are, counted, and why not better.
 create or replace function milepost.get_jobs_health()
