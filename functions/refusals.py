@@ -128,8 +128,8 @@ class Outdated(Refused):
         super().__init__(
             "schema_mismatch",
             f"Expected a database with Milepost's schema for functions {functions}; found {found}.",
-            "Apply the newer version's migrations (`supabase db push`, or sql/complete-schema.sql), and deploy "
-            "the functions of the same version.",
+            "Apply the newer version's migrations (`supabase db push`, or sql/complete-schema.sql), and "
+            "deploy the functions of the same version.",
             headers={"Retry-After": "60"},
         )
 
