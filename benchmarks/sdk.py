@@ -14,6 +14,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from io import StringIO
 from itertools import islice
+from typing import NamedTuple
 
 import rich.console
 import rich.progress
@@ -24,7 +25,16 @@ from milepost.local.running import running
 
 ROUNDS, ITERATIONS = 15, 200_000
 ADVANCES, ITEMS = 10_000_000, 100_000
-NOBODY = {"url": "http://127.0.0.1:9", "key": "mp_none"}
+
+
+class Server(NamedTuple):
+    """Where to report to."""
+
+    url: str
+    key: str
+
+
+NOBODY = Server("http://127.0.0.1:9", "mp_none")
 
 
 def generator(n: int) -> Iterator[int]:
@@ -32,27 +42,29 @@ def generator(n: int) -> Iterator[int]:
         yield i
 
 
-def loops(server: dict[str, str]) -> dict[str, Callable[[int], Iterator[int]]]:
+def loops(server: Server) -> dict[str, Callable[[int], Iterator[int]]]:
     """Each makes an iterator of n numbers."""
     nowhere = rich.console.Console(file=StringIO(), force_terminal=True)
     return {
         "bare loop": lambda n: iter(range(n)),
         "bare generator": generator,
-        "milepost.track": lambda n: iter(milepost.track(range(n), job="bench-track", **server)),
+        "milepost.track": lambda n: iter(
+            milepost.track(range(n), job="bench-track", url=server.url, key=server.key)
+        ),
         "milepost.job, advance()": lambda n: advancing(n, server),
         "tqdm": lambda n: iter(tqdm(range(n), file=StringIO())),
         "rich.track": lambda n: iter(rich.progress.track(range(n), console=nowhere)),
     }
 
 
-def advancing(n: int, server: dict[str, str]) -> Iterator[int]:
-    with milepost.job("bench-advance", items_total=n, **server) as job:
+def advancing(n: int, server: Server) -> Iterator[int]:
+    with milepost.job("bench-advance", items_total=n, url=server.url, key=server.key) as job:
         for i in range(n):
             yield i
             job.advance()
 
 
-def nanoseconds(server: dict[str, str], rounds: int, n: int) -> dict[str, float]:
+def nanoseconds(server: Server, rounds: int, n: int) -> dict[str, float]:
     """Of one iteration of each loop, the least of the rounds.
 
     Its first and last item do not count: there a job begins and waits for its delivery, and a bar is drawn.
@@ -73,24 +85,21 @@ def nanoseconds(server: dict[str, str], rounds: int, n: int) -> dict[str, float]
     return least
 
 
-def peak_bytes(server: dict[str, str], advances: int, items: int) -> tuple[int, int]:
-    """What Python's objects take at the most beyond the beginning, and how many items were dropped."""
-    tracemalloc.start()
-    try:
-        with milepost.job("bench-memory", **server) as job:
-            # Everything is there by now: the sender, its client, its connection.
-            job.advance()
-            job.flush(5)
-            tracemalloc.reset_peak()
-            before, _ = tracemalloc.get_traced_memory()
+def peak_bytes(server: Server, advances: int, items: int) -> tuple[int, int]:
+    """What Python's objects of the loop and the sender take at the most, and how many items were dropped."""
+    with milepost.job("bench-memory", url=server.url, key=server.key) as job:
+        # Everything is there by now: the sender, its client, its connection.
+        job.advance()
+        job.flush(5)
+        tracemalloc.start()
+        try:
             for _ in range(advances):
                 job.advance()
             for number in range(items):
                 job.item(f"file-{number:06}.wav", "completed", duration_ms=812)
-            _, peak = tracemalloc.get_traced_memory()
-            return peak - before, job.dropped
-    finally:
-        tracemalloc.stop()
+            return tracemalloc.get_traced_memory()[1], job.dropped
+        finally:
+            tracemalloc.stop()
 
 
 def import_ms(times: int) -> float:
@@ -106,7 +115,7 @@ def main() -> None:
     logging.disable()  # of the server that is away on purpose
     print(f"import milepost: {import_ms(15):.1f} ms")
     with running() as access:
-        server = {"url": access.api_url, "key": access.worker_key}
+        server = Server(access.api_url, access.worker_key)
         least = nanoseconds(server, ROUNDS, ITERATIONS)
         print("\n| loop | ns an iteration | of tqdm's |\n| --- | --- | --- |")
         for name, taken in least.items():

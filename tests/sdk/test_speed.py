@@ -30,14 +30,14 @@ def test_an_iteration_of_track_calls_nothing(server: Server) -> None:
 
 
 def test_memory_does_not_grow_with_what_was_counted(server: Server) -> None:
-    where = {"url": server.url, "key": "mp_test"}
+    where = sdk.Server(server.url, "mp_test")
     few, _ = sdk.peak_bytes(where, 2_000, 0)
     many, _ = sdk.peak_bytes(where, 20_000, 0)
     assert many < few + 100_000
 
 
 def test_each_loop_of_the_benchmark_is_a_loop(server: Server) -> None:
-    least = sdk.nanoseconds({"url": server.url, "key": "mp_test"}, rounds=1, n=100)
+    least = sdk.nanoseconds(sdk.Server(server.url, "mp_test"), rounds=1, n=100)
     assert list(least) == [
         "bare loop", "bare generator", "milepost.track", "milepost.job, advance()", "tqdm", "rich.track",
     ]  # fmt: skip
