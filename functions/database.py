@@ -11,8 +11,9 @@ import httpx
 
 from functions import journal, tracing
 from functions.callers import Caller, KeyCaller
-from functions.refusals import Broken, FromDatabase, Refused, Unauthorized, Unavailable
+from functions.refusals import Broken, FromDatabase, Outdated, Refused, Unauthorized, Unavailable
 from functions.settings import Settings
+from milepost._version import VERSION, misfit
 
 _TIMEOUT = {"timeout": httpx.Timeout(10, connect=3).as_dict()}
 _HEADERS = {"Content-Profile": "milepost", "Content-Type": "application/json", "Accept": "application/json"}
@@ -22,6 +23,8 @@ _OUR_CODE = re.compile(r"[a-z][a-z0-9_]*")
 _AWAY = re.compile(r"PGRST00[0-3]|08...|53...|57014|57P0.")
 # Serialization, deadlock, lock: the transaction was rolled back, and nothing is left of it.
 _MET_ANOTHER = ("40001", "40P01", "55P03")
+# PostgREST's word for it, Postgres' within another function, and call_with_key's.
+_NO_SUCH_FUNCTION = ("PGRST202", "42883", "not_found")
 _BAD_TOKEN = ("PGRST301", "PGRST302", "PGRST303")
 
 
@@ -55,6 +58,13 @@ def as_caller(caller: Caller, rpc: str, args: Mapping[str, Any]) -> bytes:
             "invalid_token", "Expected a valid user's token; this one is refused.", "Sign in again."
         )
     raise _refusal(rpc, response)
+
+
+def check_schema() -> None:
+    """Raises `Outdated` where the database's schema does not fit these functions."""
+    schema = json.loads(as_service("schema_version", {}))
+    if misfit(VERSION, schema):
+        raise Outdated(VERSION, schema)
 
 
 # Without httpx.Client: its redirects, cookies and URL joining would take longer than all else done here.
@@ -111,9 +121,24 @@ def _error(response: httpx.Response) -> dict[str, Any]:
     return error if isinstance(error, dict) else {}
 
 
+def _outdated(rpc: str) -> Outdated | None:
+    """Why a function is missing: the schema is of a version that does not fit, or there is none."""
+    if rpc == "schema_version":
+        return Outdated(VERSION, None)
+    try:
+        check_schema()
+    except Outdated as outdated:
+        return outdated
+    except Refused:
+        return None
+    return None
+
+
 def _refusal(rpc: str, response: httpx.Response) -> Refused:
     error = _error(response)
     code = str(error.get("code"))
+    if code in _NO_SUCH_FUNCTION and (outdated := _outdated(rpc)):
+        return outdated
     if _OUR_CODE.fullmatch(code):
         kept = {name: response.headers[name] for name in ("Retry-After",) if name in response.headers}
         return FromDatabase(response.status_code, error, kept)

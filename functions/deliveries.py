@@ -14,9 +14,10 @@ from urllib.parse import unquote, urlsplit
 from functions import outbound
 from functions.outbound import Undeliverable
 from functions.settings import Settings
+from milepost import __version__
 
 _TEXT_LIMIT = 3_500  # Slack cuts off at 4,000 characters
-_JSON = {"Content-Type": "application/json", "User-Agent": "milepost"}
+_JSON = {"Content-Type": "application/json", "User-Agent": f"milepost/{__version__}"}
 
 
 def deliver(delivery: dict[str, Any], *, timeout_s: float = outbound.TIMEOUT_S) -> None:

@@ -18,6 +18,7 @@ from functions import bodies, checkpoints, journal, settings, tracing
 from functions.answers import nothing
 from functions.refusals import Broken, NotFound, Refused, WrongMethod
 from functions.when_asked import Rule, WhenAsked
+from milepost._version import HEADER, VERSION
 
 if __name__ != "functions.main":  # functions-framework executes this file as it starts to serve
     settings.check()
@@ -115,7 +116,7 @@ ROUTES = Map(
 # Any page may ask; what it may see is decided by the key it sends, and cookies are never looked at.
 CORS = {
     "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "Retry-After, Location, X-Correlation-Id",
+    "Access-Control-Expose-Headers": "Retry-After, Location, X-Correlation-Id, Milepost-Version",
 }
 PREFLIGHT = {
     "Access-Control-Allow-Headers": "Authorization, Content-Type, Last-Event-ID, X-Milepost-Tenant, "
@@ -138,6 +139,7 @@ def api(request: Request) -> Response:
     bodies.discard(request)
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Correlation-Id"] = correlation_id
+    response.headers[HEADER] = VERSION
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers.update(CORS)
     return response

@@ -13,9 +13,7 @@ from werkzeug.wrappers import Request, Response
 from functions import addresses
 from functions.answers import answer
 from functions.field_texts import Explained
-from milepost import models
-
-VERSION = "0.1.0"
+from milepost import __version__, models
 
 
 class Operation(NamedTuple):
@@ -247,7 +245,10 @@ _REFUSALS = {
     "Invalid": (422, "Values that cannot be."),
     "Limited": (429, "Too many requests; Retry-After says when to come again."),
     "Broken": (500, "A fault on our side; `details.correlation_id` names it."),
-    "Unavailable": (503, "The database is away; Retry-After says when to come again."),
+    "Unavailable": (
+        503,
+        "The database is away, or of a version that does not fit; Retry-After says when to come again.",
+    ),
 }
 
 
@@ -273,7 +274,7 @@ def _document() -> bytes:
             "openapi": "3.1.0",
             "info": {
                 "title": "Milepost",
-                "version": VERSION,
+                "version": __version__,
                 "description": "Tracks long-running batch jobs on Supabase, with no server of its own.",
                 "license": {"name": "MIT", "identifier": "MIT"},
             },

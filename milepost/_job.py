@@ -101,12 +101,15 @@ class Stage(_Counting):
 
     @property
     def name(self) -> str:
+        """As it was given, without control characters and shortened to 200 characters."""
         return self._stage or ""
 
     def complete(self) -> None:
+        """Says that the stage is done; its counts stay as they are."""
         self._job._say(self._stage, state="completed")
 
     def fail(self) -> None:
+        """Says that the stage failed; the job goes on."""
         self._job._say(self._stage, state="failed")
 
     def __enter__(self) -> Self:

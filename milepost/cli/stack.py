@@ -1,5 +1,6 @@
-"""`milepost dev` and `milepost demo`: the whole stack on this machine."""
+"""`milepost dev` and `milepost demo`: the whole stack on this machine. It runs from a checkout only."""
 
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -16,11 +17,17 @@ def import_local(name: str) -> ModuleType:
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
+        if error.name == "milepost.local":
+            raise ConfigurationError(
+                "Expected the local stack, found the installed package: the SDK and the command line only.",
+                "Clone the repository and run `make dev` or `make demo` in it; or set MILEPOST_URL and "
+                "MILEPOST_KEY to a server that runs.",
+            ) from None
         if (error.name or "").split(".")[0] == "milepost":
             raise
         raise ConfigurationError(
             f"The local stack needs the package {error.name}, which is not installed.",
-            "Install what it needs: pip install 'milepost[local]', or `make setup` in a checkout.",
+            "Run `make setup` in the checkout.",
         ) from None
 
 
@@ -49,4 +56,6 @@ def demo(json: bool) -> None:
     Starts the local stack for it, unless MILEPOST_URL names a server. On a terminal it stays with the page's
     address until Ctrl-C.
     """
+    if not os.environ.get("MILEPOST_URL"):
+        import_local("milepost.local.running")
     sys.exit(import_local("milepost.demo").demo(json))

@@ -1,15 +1,4 @@
 -- Health: what an operator's probe asks.
-create or replace function milepost.ping()
-returns text
-language sql
-stable
-set search_path = ''
-as $$
-  select 'ok';
-$$;
-comment on function milepost.ping() is 'ok: the database was reached.';
-revoke execute on function milepost.ping() from public, anon, authenticated;
-grant execute on function milepost.ping() to service_role;
 
 -- get_jobs_health: how jobs are, counted, and why not better.
 create or replace function milepost.get_jobs_health()

@@ -64,11 +64,11 @@ def test_head_is_get_without_the_body(api: Client, fake: FakePostgrest) -> None:
 
 def test_health_needs_no_key_and_reaches_the_database(api: Client, fake: FakePostgrest) -> None:
     assert api.get("/health").get_json() == {"status": "ok"}
-    assert [call.rpc for call in fake.calls] == ["ping"]
+    assert [call.rpc for call in fake.calls] == ["schema_version"]
 
 
 def test_health_is_503_while_the_database_is_away(api: Client, fake: FakePostgrest) -> None:
-    fake.replies["ping"] = refusal(503, "PGRST001")
+    fake.replies["schema_version"] = refusal(503, "PGRST001")
     assert_refused(api.get("/health"), 503, "database_unavailable")
 
 
