@@ -46,7 +46,7 @@ def as_caller(caller: Caller, rpc: str, args: Mapping[str, Any]) -> bytes:
     """
     if isinstance(caller, KeyCaller):
         return as_service("call_with_key", {"key_hash": caller.key_hash, "rpc": rpc, "args": args})
-    key = _setting("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY")
+    _, key = project()
     response = _post(rpc, args, {"apikey": key, "Authorization": f"Bearer {caller.token}"})
     if response.is_success:
         return response.content
@@ -55,6 +55,12 @@ def as_caller(caller: Caller, rpc: str, args: Mapping[str, Any]) -> bytes:
             "invalid_token", "Expected a valid user's token; this one is refused.", "Sign in again."
         )
     raise _refusal(rpc, response)
+
+
+def project() -> tuple[str, str]:
+    """The Supabase project's address, and the key of it that everybody may know."""
+    key = _setting("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY")
+    return _setting("SUPABASE_URL").rstrip("/"), key
 
 
 def _setting(*names: str) -> str:

@@ -30,6 +30,7 @@ from functions import (
     pings,
     shares,
     tracing,
+    websocket,
 )
 from functions.answers import nothing
 from functions.refusals import Broken, NotFound, Refused, WrongMethod
@@ -87,6 +88,11 @@ ROUTES = Map(
         Rule("/cron/purge", methods=["GET", "POST"], endpoint=cron.purge),
         Rule("/cron/alerts", methods=["GET", "POST"], endpoint=alerts.send),
         Rule("/openapi.json", methods=["GET"], endpoint=openapi.document),
+        # The names that users of other progress monitors know; docs/coming-from/ says whose.
+        Rule("/health/tables", methods=["GET"], endpoint=health.jobs),
+        Rule("/health/tables/<path:job>", methods=["GET"], endpoint=health.job),
+        Rule("/progress/events", methods=["GET"], endpoint=events.stream),
+        Rule("/progress/stream", methods=["GET"], endpoint=websocket.stream),
     ],
     strict_slashes=True,
     merge_slashes=False,

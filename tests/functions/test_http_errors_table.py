@@ -14,6 +14,7 @@ REFUSALS = {
     "TooLarge",
     "WrongMediaType",
     "Invalid",
+    "Elsewhere",
     "Refusal",
 }
 
