@@ -1,6 +1,6 @@
 # One command per need. `make demo` and `make test` need nothing before them on a machine with Python 3.11 and Node 20.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test check bench sql clean
+.PHONY: help setup demo dev test check bench sql docs clean
 
 BIN := .venv/bin
 SETUP := .venv/.ready
@@ -31,12 +31,16 @@ check: $(SETUP)  ## formatting, lints, types, built files up to date
 	@$(BIN)/mypy
 	@for suite in tests/*/; do $(BIN)/mypy $$suite || exit 1; done
 	@$(BIN)/python -m milepost.local.schema --check
+	@$(BIN)/python scripts/reference.py --check
 
 bench: $(SETUP)  ## the benchmarks of docs/benchmarks.md
 	@$(BIN)/python -m benchmarks
 
 sql: $(SETUP)    ## builds sql/complete-schema.sql and the first migration from sql/schema
 	@$(BIN)/python -m milepost.local.schema
+
+docs: $(SETUP)   ## writes docs/api.md from what the functions serve
+	@$(BIN)/python scripts/reference.py
 
 clean:           ## removes what setup made
 	rm -rf .venv node_modules public/vendor
