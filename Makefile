@@ -1,6 +1,6 @@
 # One command per need. `make demo` and `make test` need nothing before them on a machine with Python 3.11 and Node 20.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test check check-vercel bench sql lock clean
+.PHONY: help setup demo dev test check check-vercel bench sql docs lock clean
 
 BIN := .venv/bin
 SETUP := .venv/.ready
@@ -31,6 +31,7 @@ check: $(SETUP)  ## formatting, lints, types, built files up to date
 	@$(BIN)/mypy
 	@for suite in tests/*/; do $(BIN)/mypy $$suite || exit 1; done
 	@$(BIN)/python -m milepost.local.schema --check
+	@$(BIN)/python scripts/reference.py --check
 
 check-vercel: $(SETUP)  ## builds for Vercel with its own CLI, without an account, and asks what was built
 	@scripts/check-vercel
@@ -43,6 +44,9 @@ sql: $(SETUP)    ## builds sql/complete-schema.sql and the first migration from 
 
 lock: $(SETUP)   ## pins what pyproject.toml asks for, anew
 	@scripts/lock
+
+docs: $(SETUP)   ## writes docs/api.md from what the functions serve
+	@$(BIN)/python scripts/reference.py
 
 clean:           ## removes what setup made
 	rm -rf .venv node_modules public/vendor .vercel-cli

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         operations,
         pings,
         shares,
+        websocket,
     )
 else:
     # What workers do not ask for is imported when it is asked for: a cold start should not pay for it.
@@ -54,6 +55,7 @@ else:
     operations = WhenAsked("operations")
     pings = WhenAsked("pings")
     shares = WhenAsked("shares")
+    websocket = WhenAsked("websocket")
 
 # A job's key may contain slashes, so it matches as a path; the longer addresses are found first.
 ROUTES = Map(
@@ -108,6 +110,11 @@ ROUTES = Map(
         Rule("/cron/purge", methods=["GET", "POST"], endpoint=cron.purge),
         Rule("/cron/alerts", methods=["GET", "POST"], endpoint=alerts.send),
         Rule("/openapi.json", methods=["GET"], endpoint=openapi.document),
+        # The names that users of other progress monitors know; docs/coming-from/ says whose.
+        Rule("/health/tables", methods=["GET"], endpoint=health.jobs),
+        Rule("/health/tables/<path:job>", methods=["GET"], endpoint=health.job),
+        Rule("/progress/events", methods=["GET"], endpoint=events.stream),
+        Rule("/progress/stream", methods=["GET"], endpoint=websocket.stream),
     ],
     strict_slashes=True,
     merge_slashes=False,

@@ -33,6 +33,8 @@ class Operation(NamedTuple):
     """Of an answer that is no JSON."""
     is_array: bool = False
     """Whether an answer without a model is an array."""
+    succeeds: bool = True
+    """Whether there is an answer that is no refusal."""
 
 
 _CREATED = {201: "The job is new."}
@@ -142,13 +144,28 @@ OPERATIONS = [
         security="none",
         others=_NOT_MODIFIED | {404: "The link is unknown, has expired, was revoked, or is of another job."},
     ),
+    *(
+        Operation(
+            "get",
+            path,
+            f"Server-sent events: a snapshot, then every event; resumed by Last-Event-ID{also}",
+            query=addresses.Stream,
+            media_type="text/event-stream",
+            others={404: "There is no such job among those you may see."},
+        )
+        for path, also in (("/v1/events", ""), ("/progress/events", "; the same as /v1/events"))
+    ),
     Operation(
         "get",
-        "/v1/events",
-        "Server-sent events: a snapshot, then every event; resumed by Last-Event-ID",
+        "/progress/stream",
+        "Where the WebSocket is: Supabase Realtime's address, the topics to join, and how",
         query=addresses.Stream,
-        media_type="text/event-stream",
-        others={404: "There is no such job among those you may see."},
+        security="optional",
+        others={
+            404: "There is no such job among those you may see.",
+            426: "Always: `details` has `realtime_url`, `websocket_url`, `topics` and `join`.",
+        },
+        succeeds=False,
     ),
     Operation(
         "get",
@@ -201,7 +218,13 @@ OPERATIONS = [
     ),
     Operation("get", "/health", "Whether the service reaches its database", security="none"),
     Operation("get", "/health/jobs", "How the jobs are, counted"),
+    Operation("get", "/health/tables", "How the jobs are, counted; the same as /health/jobs"),
     Operation("get", "/health/jobs/{job}", "One job's health, with its error and explanation"),
+    Operation(
+        "get",
+        "/health/tables/{job}",
+        "One job's health, with its error and explanation; the same as /health/jobs/{job}",
+    ),
     Operation("get", "/health/loading-progress", "How far every job is"),
     Operation("get", "/health/metrics", "Figures of the whole system"),
     *(
@@ -232,6 +255,7 @@ OPERATIONS = [
 
 _SECURITY: dict[str, list[dict[str, list[str]]]] = {
     "caller": [{"milepost_key": []}, {"user_token": []}],
+    "optional": [{}, {"milepost_key": []}, {"user_token": []}],
     "cron": [{"cron_secret": []}],
     "none": [],
 }
@@ -323,7 +347,7 @@ def _described(operation: Operation) -> dict[str, Any]:
         "summary": operation.summary,
         "security": _SECURITY[operation.security],
         "parameters": [*_path_parameters(operation.path), *_query_parameters(operation.query)],
-        "responses": {"200": success, **_refusals(operation)},
+        "responses": ({"200": success} if operation.succeeds else {}) | _refusals(operation),
     }
     if operation.body:
         described["requestBody"] = {

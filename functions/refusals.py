@@ -8,6 +8,7 @@ Refused
 ├── TooLarge          413
 ├── WrongMediaType    415
 ├── Invalid           422  JSON, with values that cannot be
+├── Elsewhere         426  served, by another protocol and at another address
 ├── Broken            500  our fault; the reason is in the journal, not in the answer
 ├── Unavailable       503  the database is away; try again
 ├── Outdated          503  the database's schema and these functions do not fit
@@ -88,6 +89,10 @@ class Invalid(Refused):
     def of(cls, error: ValidationError) -> "Invalid":
         """The first thing that is wrong, in words."""
         return cls(*describe(error))
+
+
+class Elsewhere(Refused):
+    status = 426
 
 
 class Broken(Refused):

@@ -64,6 +64,22 @@ comment on function milepost_private.refuse(int, text, text, text, text, jsonb) 
 revoke execute on function milepost_private.refuse(int, text, text, text, text, jsonb) from public, anon, authenticated;
 grant execute on function milepost_private.refuse(int, text, text, text, text, jsonb) to authenticated, service_role;
 
+-- ==== sql/schema/02_schema_version.sql
+
+-- schema_version: what this database has installed. The functions and `milepost doctor` compare it with their own version.
+create or replace function milepost.schema_version()
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select '0.1.0';
+$$;
+comment on function milepost.schema_version() is
+'The version of Milepost that this schema belongs to, as major.minor.patch; one number for schema, functions and packages.';
+revoke execute on function milepost.schema_version() from public, anon, authenticated;
+grant execute on function milepost.schema_version() to authenticated, service_role;
+
 -- ==== sql/schema/10_tenants.sql
 
 -- tenants: who owns jobs, keys and members.
@@ -153,6 +169,7 @@ create table if not exists milepost_private.keys (
   name         text,
   prefix       text not null,
   key_hash     text not null,
+  created_by   text,
   created_at   timestamptz not null default now(),
   expires_at   timestamptz,
   kinds        text[],
@@ -177,6 +194,7 @@ comment on table milepost_private.keys is 'Milepost keys (mp_...): hashed, scope
 comment on column milepost_private.keys.scope is 'worker creates, reports, claims and reads; operator also controls; ping only pings.';
 comment on column milepost_private.keys.prefix is 'The first characters of the key, to recognise it by.';
 comment on column milepost_private.keys.key_hash is 'sha256 of the key, hex.';
+comment on column milepost_private.keys.created_by is 'Who made it: user:<id> or system (the command line).';
 comment on column milepost_private.keys.expires_at is 'From then on it opens nothing; null never.';
 comment on column milepost_private.keys.kinds is 'Kinds of jobs that it may create, report, claim and control; null for all. It reads its tenant''s jobs all the same.';
 comment on column milepost_private.keys.requests_per_s is 'Requests a second, over ten seconds; null for what its tenant may have.';
@@ -302,6 +320,25 @@ comment on function milepost_private.actor() is 'Who is calling, as events name 
 revoke execute on function milepost_private.actor() from public, anon, authenticated;
 grant execute on function milepost_private.actor() to authenticated, service_role;
 
+-- note_use: when a key was last used, to the minute, so that its row is no hot one.
+create or replace function milepost_private.note_use(key milepost_private.keys)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  if key.last_used_at is null or key.last_used_at < now() - interval '1 minute' then
+    update milepost_private.keys k set last_used_at = now()
+    where k.key_id = (select l.key_id from milepost_private.keys l
+                      where l.key_id = key.key_id for update skip locked);
+  end if;
+end;
+$$;
+comment on function milepost_private.note_use(milepost_private.keys) is 'Notes that a key is used now, unless that was noted within the minute. Waits for nobody.';
+revoke execute on function milepost_private.note_use(milepost_private.keys) from public, anon, authenticated;
+grant execute on function milepost_private.note_use(milepost_private.keys) to service_role;
+
 do $$ begin
   if to_regtype('milepost_private.caller') is null then
     create type milepost_private.caller as (tenant_id uuid, user_id uuid, key_id uuid, scope text, kinds text[], actor text);
@@ -338,11 +375,7 @@ begin
         'Use a key of the right scope.');
     end if;
     perform milepost_private.count_request(v_key.tenant_id, v_key.key_id, v_key.requests_per_s, v_now);
-    if v_key.last_used_at is null or v_key.last_used_at < now() - interval '1 minute' then
-      update milepost_private.keys k set last_used_at = now()
-      where k.key_id = (select l.key_id from milepost_private.keys l
-                        where l.key_id = v_key.key_id for update skip locked);
-    end if;
+    perform milepost_private.note_use(v_key);
     return row(v_key.tenant_id, null, v_key.key_id, v_key.scope, v_key.kinds, 'key:' || v_key.key_id)::milepost_private.caller;
   end if;
 
@@ -4343,6 +4376,48 @@ comment on function milepost_private.check_range(timestamptz, timestamptz) is 'R
 revoke execute on function milepost_private.check_range(timestamptz, timestamptz) from public, anon, authenticated;
 grant execute on function milepost_private.check_range(timestamptz, timestamptz) to authenticated, service_role;
 
+-- ==== sql/schema/35_check_text.sql
+
+-- check_name, check_reason: what people type, within the limits that the functions' models have too.
+create or replace function milepost_private.check_name(field text, value text)
+returns void
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  if value = '' then
+    perform milepost_private.refuse(422, 'too_short', format('%s: expected at least 1 character, found none.', field),
+      'Send a text, or leave the field out.');
+  elsif length(value) > 200 then
+    perform milepost_private.refuse(422, 'too_long', format('%s: expected at most 200 characters, found %s.', field, length(value)), 'Shorten it.');
+  elsif value ~ '[\u0001-\u001f\u007f-\u009f]' then
+    perform milepost_private.refuse(422, 'invalid_value', format('%s: expected text without control characters.', field),
+      'Remove line breaks and control characters.');
+  end if;
+end;
+$$;
+comment on function milepost_private.check_name(text, text) is
+'Refuses a name that is empty, longer than 200 characters, or has control characters; null is none.';
+revoke execute on function milepost_private.check_name(text, text) from public, anon, authenticated;
+grant execute on function milepost_private.check_name(text, text) to authenticated, service_role;
+
+create or replace function milepost_private.check_reason(reason text)
+returns void
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  if length(reason) > 2000 then
+    perform milepost_private.refuse(422, 'too_long', format('reason: expected at most 2000 characters, found %s.', length(reason)), 'Shorten it.');
+  end if;
+end;
+$$;
+comment on function milepost_private.check_reason(text) is 'Refuses a reason of more than 2,000 characters; null is none.';
+revoke execute on function milepost_private.check_reason(text) from public, anon, authenticated;
+grant execute on function milepost_private.check_reason(text) to authenticated, service_role;
+
 -- ==== sql/schema/35_error_pattern.sql
 
 -- error_pattern: what is the same in errors that differ by numbers, names and places.
@@ -6237,6 +6312,7 @@ as $$
 declare
   v_tenant uuid;
 begin
+  perform milepost_private.check_name('name', coalesce(name, ''));
   insert into milepost.tenants as t (name) values (create_tenant.name) returning t.tenant_id into v_tenant;
   perform milepost_private.write_audit(v_tenant, milepost_private.actor(), 'create_tenant', create_tenant.name);
   return jsonb_build_object('tenant_id', v_tenant, 'name', create_tenant.name);
@@ -6245,6 +6321,27 @@ $$;
 comment on function milepost.create_tenant(text) is 'Creates a tenant: {"tenant_id", "name"}.';
 revoke execute on function milepost.create_tenant(text) from public, anon, authenticated;
 grant execute on function milepost.create_tenant(text) to service_role;
+
+-- is_service: whether this request comes with the rights of the service: its role, or the role that installed Milepost.
+-- By the role that statements run under, and not by what a token calls it: a role of one's own that inherits from authenticated
+-- is no service. Asked by definers, in which current_user is the owner of the function.
+create or replace function milepost_private.is_service()
+returns boolean
+language plpgsql
+stable
+security definer                -- for current_user to be who installed Milepost
+set search_path = ''
+as $$
+declare
+  v_role name := coalesce(nullif(current_setting('role', true), 'none'), session_user);
+begin
+  return pg_has_role(v_role, 'service_role', 'usage') or pg_has_role(v_role, current_user, 'usage');
+end;
+$$;
+comment on function milepost_private.is_service() is
+'Whether the request has the rights of service_role, or of the role that installed Milepost.';
+revoke execute on function milepost_private.is_service() from public, anon, authenticated;
+grant execute on function milepost_private.is_service() to authenticated, service_role;
 
 -- check_admin: whether the caller may manage this tenant's keys and members.
 create or replace function milepost_private.check_admin(tenant_id uuid)
@@ -6255,8 +6352,7 @@ security definer                -- the caller may not read others' memberships
 set search_path = ''
 as $$
 begin
-  -- Users, and keys that entered by call_with_key, come under the role authenticated; all else is the service.
-  if (select auth.role()) is distinct from 'authenticated' then
+  if milepost_private.is_service() then
     return;
   end if;
   -- GUARD: no admin there; a tenant that does not exist is not told apart
@@ -6317,9 +6413,14 @@ begin
   if cardinality(kinds) = 0 then
     perform milepost_private.refuse(422, 'invalid_value', 'Expected in kinds at least one kind; found none.', 'Leave it out for all kinds.');
   end if;
-  insert into milepost_private.keys (tenant_id, scope, name, prefix, key_hash, expires_at, kinds)
+  if cardinality(kinds) > 100 or array_ndims(kinds) > 1 or array_position(kinds, null) is not null then
+    perform milepost_private.refuse(422, 'invalid_value', 'Expected in kinds a list of at most 100 kinds.', 'Leave it out for all kinds.');
+  end if;
+  perform milepost_private.check_name('name', name);
+  perform milepost_private.check_name('kinds', k.kind) from unnest(kinds) as k (kind);
+  insert into milepost_private.keys (tenant_id, scope, name, prefix, key_hash, created_by, expires_at, kinds)
   values (create_key.tenant_id, create_key.scope, create_key.name, left(v_key, 11),
-          encode(sha256(convert_to(v_key, 'utf8')), 'hex'), create_key.expires_at, create_key.kinds)
+          encode(sha256(convert_to(v_key, 'utf8')), 'hex'), milepost_private.actor(), create_key.expires_at, create_key.kinds)
   returning key_id into v_key_id;
   perform milepost_private.write_audit(create_key.tenant_id, milepost_private.actor(), 'create_key', v_key_id::text,
     jsonb_build_object('scope', scope, 'name', name, 'prefix', left(v_key, 11), 'expires_at', milepost_private.iso(expires_at), 'kinds', kinds));
@@ -6357,7 +6458,7 @@ begin
   perform milepost_private.check_admin(tenant_id);
   return (
   select coalesce(jsonb_agg(jsonb_build_object('key_id', k.key_id, 'scope', k.scope, 'name', k.name, 'prefix', k.prefix,
-    'created_at', milepost_private.iso(k.created_at), 'expires_at', milepost_private.iso(k.expires_at), 'kinds', k.kinds,
+    'created_at', milepost_private.iso(k.created_at), 'created_by', k.created_by, 'expires_at', milepost_private.iso(k.expires_at), 'kinds', k.kinds,
     'revoked_at', milepost_private.iso(k.revoked_at), 'last_used_at', milepost_private.iso(k.last_used_at)) order by k.created_at), '[]')
   from milepost_private.keys k where k.tenant_id = list_keys.tenant_id);
 end;
@@ -6385,10 +6486,15 @@ security definer                -- nobody but the service may write keys; check_
 set search_path = ''
 as $$
 declare
-  v_key milepost_private.keys;
+  -- Asked first: in the condition they would be asked only where there is such a key, which takes longer.
+  v_is_service boolean := milepost_private.is_service();
+  v_tenants    uuid[] := array(select m.tenant_id from milepost.members m where m.user_id = auth.uid() and m.role = 'admin');
+  v_key        milepost_private.keys;
 begin
-  select * into v_key from milepost_private.keys k where k.key_id = revoke_key.key_id for update;
-  -- First: to who is no admin, a key that is absent and another tenant's look the same.
+  -- Another tenant's key is neither seen nor locked nor waited for.
+  select * into v_key from milepost_private.keys k
+  where k.key_id = revoke_key.key_id and (v_is_service or k.tenant_id = any (v_tenants)) for update;
+  -- To who is no admin, a key that is absent and another tenant's look the same.
   perform milepost_private.check_admin(v_key.tenant_id);
   -- GUARD: no such key
   if v_key.key_id is null then
@@ -6565,6 +6671,7 @@ declare
   v_caller milepost_private.caller := milepost_private.resolve_caller(caller, array['ping', 'worker', 'operator']);
   v_now    timestamptz := coalesce((caller ->> 'received_at')::timestamptz, clock_timestamp());
   v_run    milepost.jobs;
+  v_kind   text;
   v_answer jsonb;
 begin
   -- A ping names a recurring job, not one run of it: what has ended is a new run, under a key of its own.
@@ -6572,6 +6679,14 @@ begin
   where j.tenant_id = v_caller.tenant_id
     and (j.key = ping_job.job or j.kind = ping_job.job and j.metadata ->> 'pinged' = ping_job.job)
   order by j.created_at desc limit 1;
+  -- A new run is of the kind that the ping names.
+  v_kind := case when v_run.job_id is null or milepost_private.is_terminal(v_run.state) then ping_job.job else v_run.kind end;
+  -- GUARD: a kind that the key is not for
+  if v_kind <> all (v_caller.kinds) then
+    perform milepost_private.refuse(403, 'not_allowed',
+      format('Expected a job of a kind that the key is for (%s), found %s.', array_to_string(v_caller.kinds, ', '), v_kind),
+      'Use a key for this kind, or one without kinds.');
+  end if;
   if v_run.job_id is null or milepost_private.is_terminal(v_run.state) then
     perform milepost_private.add_job(v_caller.tenant_id, jsonb_build_object(
       'job', case when v_run.job_id is null then ping_job.job
@@ -6716,11 +6831,11 @@ declare
   v_ended   int := 0;
 begin
   -- HOLD: several jobs that all fell silent together say that Milepost was not reached, not that they all died; unless
-  -- somebody else reached it since. And where nobody swept for a while, Milepost was away itself; unless its scheduler
+  -- another worker reached it since (operators' keys read from elsewhere). And where nobody swept for a while, Milepost was away itself; unless its scheduler
   -- comes no more often than that, which leaves the same gap before the next sweep, too.
   update milepost_private.sweeps s set
     hold_until = case
-      when q.are_silent and not exists (select from milepost_private.keys k where k.last_used_at > q.heard_at + interval '1 minute')
+      when q.are_silent and not exists (select from milepost_private.keys k where k.scope <> 'operator' and k.last_used_at > q.heard_at + interval '1 minute')
         or v_now - s.swept_at > v_pause and s.hold_until is distinct from s.swept_at + v_pause then v_now + v_pause
       else s.hold_until end,
     swept_at = v_now
@@ -7624,22 +7739,39 @@ comment on function milepost_private.page_cursor(jsonb) is 'The cursor of a row:
 revoke execute on function milepost_private.page_cursor(jsonb) from public, anon, authenticated;
 grant execute on function milepost_private.page_cursor(jsonb) to authenticated, service_role;
 
-create or replace function milepost_private.page_after(cursor text)
+-- An older one trusted what was in a cursor.
+drop function if exists milepost_private.page_after(text);
+create or replace function milepost_private.page_after(cursor text, shape text[])
 returns jsonb
 language plpgsql
 stable
 set search_path = ''
 as $$
+declare
+  v_key jsonb;
 begin
-  return convert_from(decode(rpad(translate(cursor, '-_', '+/'), (length(cursor) + 3) / 4 * 4, '='), 'base64'), 'utf8')::jsonb;
-exception when others then
-  perform milepost_private.refuse(422, 'invalid_cursor', 'Expected in `after` a cursor that an earlier answer gave as `next`.',
-    'Leave it out to begin with the first page.');
+  if cursor is null then
+    return null;
+  end if;
+  begin
+    v_key := convert_from(decode(rpad(translate(cursor, '-_', '+/'), (length(cursor) + 3) / 4 * 4, '='), 'base64'), 'utf8')::jsonb;
+  exception when others then
+    v_key := null;
+  end;
+  -- GUARD: no sort key of this list; a client can make up any JSON
+  if jsonb_typeof(v_key) is distinct from 'array' or exists (
+       select from unnest(shape) with ordinality as part (type, place)
+       where not coalesce(pg_input_is_valid(v_key ->> (part.place - 1)::int, part.type), false)) then
+    perform milepost_private.refuse(422, 'invalid_cursor', 'Expected in `after` a cursor that an earlier answer gave as `next`.',
+      'Leave it out to begin with the first page.');
+  end if;
+  return v_key;
 end;
 $$;
-comment on function milepost_private.page_after(text) is 'The sort key in a cursor; null for none. Refuses what is no cursor.';
-revoke execute on function milepost_private.page_after(text) from public, anon, authenticated;
-grant execute on function milepost_private.page_after(text) to authenticated, service_role;
+comment on function milepost_private.page_after(text, text[]) is
+'The sort key in a cursor, of these types; null for none. Refuses what is no cursor of such a list.';
+revoke execute on function milepost_private.page_after(text, text[]) from public, anon, authenticated;
+grant execute on function milepost_private.page_after(text, text[]) to authenticated, service_role;
 
 -- ==== sql/schema/66_eta_accuracy.sql
 
@@ -8151,7 +8283,7 @@ set search_path = ''
 as $$
 declare
   v_size   int := milepost_private.page_size("limit");
-  v_after  jsonb := milepost_private.page_after(after);
+  v_after  jsonb := milepost_private.page_after(after, case when sort = 'newest' then '{timestamptz,uuid}' else '{timestamptz,uuid,double precision}' end::text[]);
   v_rank   double precision := (v_after ->> 2)::double precision;
   v_active text[] := array['pending', 'running', 'pausing', 'paused', 'completing', 'canceling', 'retrying'];
   v_page   jsonb;
@@ -8222,7 +8354,7 @@ declare
   v_tenants uuid[] := array(select milepost_private.managed_tenants(array['operator', 'admin']));
   v_job     uuid;
   v_size    int := milepost_private.page_size("limit");
-  v_after   jsonb := milepost_private.page_after(after);
+  v_after   jsonb := milepost_private.page_after(after, '{bigint}');
 begin
   -- GUARD: sees jobs, but operates none of its tenants
   if v_tenants = '{}' then
@@ -8274,7 +8406,7 @@ as $$
 declare
   v_job   uuid := (milepost_private.visible_job(job_id)).job_id;
   v_size  int := milepost_private.page_size("limit");
-  v_after jsonb := milepost_private.page_after(after);
+  v_after jsonb := milepost_private.page_after(after, '{bigint}');
 begin
   return (
     with page as (
@@ -8312,7 +8444,7 @@ as $$
 declare
   v_job   milepost.jobs := milepost_private.visible_job(job_id);
   v_size  int := milepost_private.page_size("limit");
-  v_after jsonb := milepost_private.page_after(after);
+  v_after jsonb := milepost_private.page_after(after, '{bigint}');
 begin
   return (
     with page as (
@@ -8352,7 +8484,7 @@ as $$
 declare
   v_job   milepost.jobs := milepost_private.visible_job(job_id);
   v_size  int := milepost_private.page_size("limit");
-  v_after jsonb := milepost_private.page_after(after);
+  v_after jsonb := milepost_private.page_after(after, '{bigint}');
 begin
   return (
     with page as (
@@ -8390,6 +8522,7 @@ as $$
 declare
   v_job milepost.jobs;
 begin
+  perform milepost_private.check_reason(reason);
   select * into v_job from milepost.jobs j where j.job_id = control.job_id for no key update;
   -- GUARD: not the caller's to see (not told apart from absent)
   if v_job.job_id is null or not (v_job.tenant_id = any (array(select milepost_private.my_tenants()))) then
@@ -8478,6 +8611,12 @@ as $$
 declare
   v_job milepost.jobs;
 begin
+  perform milepost_private.check_reason(reason);
+  -- GUARD: no number that a priority can be
+  if priority is null or priority not between -32768 and 32767 then
+    perform milepost_private.refuse(422, 'out_of_range',
+      format('priority: expected a whole number from -32768 to 32767, found %s.', coalesce(priority::text, 'null')), 'Send a value within the limit.');
+  end if;
   select * into v_job from milepost.jobs j
   where j.job_id = set_priority.job_id and j.tenant_id = any (array(select milepost_private.my_tenants())) for no key update;
   if v_job.job_id is null or not milepost_private.may_control(v_job.tenant_id, v_job.owner_id, v_job.kind) then
@@ -8520,7 +8659,7 @@ security definer                -- nobody but the service may write tenants; che
 set search_path = ''
 as $$
 declare
-  v_prior int := (select t.keep_days from milepost.tenants t where t.tenant_id = set_retention.tenant_id);
+  v_prior int;
 begin
   perform milepost_private.check_admin(tenant_id);
   perform milepost_private.check_tenant(tenant_id);
@@ -8529,6 +8668,7 @@ begin
     perform milepost_private.refuse(422, 'invalid_value',
       format('Expected keep_days from 1 to 3650; found %s.', coalesce(keep_days::text, 'null')), 'Send a number of days.');
   end if;
+  v_prior := (select t.keep_days from milepost.tenants t where t.tenant_id = set_retention.tenant_id);
   update milepost.tenants t set keep_days = set_retention.keep_days where t.tenant_id = set_retention.tenant_id;
   perform milepost_private.write_audit(set_retention.tenant_id, milepost_private.actor(), 'set_retention', null,
     jsonb_build_object('prior_keep_days', v_prior, 'keep_days', keep_days));
@@ -8580,6 +8720,7 @@ begin
       'Use a key of the right scope.');
   end if;
   perform milepost_private.count_request(v_key.tenant_id, v_key.key_id, v_key.requests_per_s, clock_timestamp());
+  perform milepost_private.note_use(v_key);
   -- GUARD: no such function, or no such argument
   select format('select to_jsonb(milepost.%I(%s))', p.proname, string_agg(
            case when a.type = 'jsonb'::regtype then format('%I => $1 -> %L', a.name, a.name)
@@ -8757,7 +8898,7 @@ set search_path = ''
 as $$
 declare
   v_size    int := milepost_private.page_size("limit");
-  v_after   jsonb := milepost_private.page_after(after);
+  v_after   jsonb := milepost_private.page_after(after, '{timestamptz,uuid}');
   v_until   timestamptz := coalesce(until, 'infinity');
   v_since   timestamptz := coalesce(since, '-infinity');
   v_tenants uuid[] := array(select t from milepost_private.my_tenants() as t
@@ -8973,17 +9114,6 @@ grant execute on function milepost.explain_job(text) to authenticated, service_r
 -- ==== sql/schema/77_health.sql
 
 -- Health: what an operator's probe asks.
-create or replace function milepost.ping()
-returns text
-language sql
-stable
-set search_path = ''
-as $$
-  select 'ok';
-$$;
-comment on function milepost.ping() is 'ok: the database was reached.';
-revoke execute on function milepost.ping() from public, anon, authenticated;
-grant execute on function milepost.ping() to service_role;
 
 -- get_jobs_health: how jobs are, counted, and why not better.
 create or replace function milepost.get_jobs_health()
@@ -9138,8 +9268,10 @@ begin
   ) || jsonb_build_object(
     'open_alerts', (select count(*) from milepost_private.alerts a
                     where a.tenant_id = any (v_tenants) and a.opened_at is not null and a.resolved_at is null),
-    'database_bytes', pg_catalog.pg_database_size(current_database()),
-    'database_connections', (select count(*) from pg_catalog.pg_stat_activity d where d.datname = current_database()),
+    -- Of the database that all tenants share: for who belongs to one of them.
+    'database_bytes', case when v_tenants <> '{}' then pg_catalog.pg_database_size(current_database()) end,
+    'database_connections', case when v_tenants <> '{}' then
+      (select count(*) from pg_catalog.pg_stat_activity d where d.datname = current_database()) end,
     'last_sweep_at', (select milepost_private.iso(w.swept_at) from milepost_private.sweeps w),
     'last_updated', milepost_private.iso(now()));
 end;
@@ -9257,7 +9389,7 @@ set search_path = ''
 as $$
 declare
   v_size  int := milepost_private.page_size("limit");
-  v_after jsonb := milepost_private.page_after(after);
+  v_after jsonb := milepost_private.page_after(after, '{timestamptz,uuid}');
   v_page  jsonb;
 begin
   if status not in ('open', 'resolved') then
@@ -9387,9 +9519,12 @@ volatile
 security definer                -- callers may write no table; managed_tenants decides
 set search_path = ''
 as $$
+declare
+  -- Asked first: in the condition it would be asked only where there is such a channel, which takes longer.
+  v_tenants uuid[] := array(select milepost_private.managed_tenants(array['admin']));
 begin
   delete from milepost_private.alert_channels c
-  where c.channel_id = drop_alert_channel.channel_id and c.tenant_id = any (array(select milepost_private.managed_tenants(array['admin'])));
+  where c.channel_id = drop_alert_channel.channel_id and c.tenant_id = any (v_tenants);
   return found;
 end;
 $$;
@@ -9417,15 +9552,13 @@ begin
   if type is null or type not in ('webhook', 'slack', 'email') then
     perform milepost_private.refuse(422, 'invalid_value', format('Expected type webhook, slack or email; found %s.', type));
   end if;
-  if type = 'email' and address !~ '^[^@\s,<>"]+@[^@\s,<>"]+(, ?[^@\s,<>"]+@[^@\s,<>"]+){0,19}$' or length(address) > 2000
+  if address is null or type = 'email' and address !~ '^[^@\s,<>"]+@[^@\s,<>"]+(, ?[^@\s,<>"]+@[^@\s,<>"]+){0,19}$' or length(address) > 2000
     or type <> 'email' and address !~ '^https?://[^\s/?#@]+([/?#]\S*)?$' then
     perform milepost_private.refuse(422, 'invalid_value',
       case type when 'email' then 'Expected up to 20 e-mail addresses with commas between them.'
                 else 'Expected an http or https URL without a user name in it.' end, 'Correct the address.');
   end if;
-  if name is null or length(name) not between 1 and 200 then
-    perform milepost_private.refuse(422, 'invalid_value', 'Expected a name of 1 to 200 characters.');
-  end if;
+  perform milepost_private.check_name('name', coalesce(name, ''));
   if (quiet_from is null) <> (quiet_until is null) then
     perform milepost_private.refuse(422, 'missing_field', 'Expected both quiet_from and quiet_until, or neither; found one.');
   end if;
@@ -9530,6 +9663,7 @@ declare
   v_tenant uuid := milepost_private.tenant_to_manage(tenant_id, array['operator', 'admin']);
   v_job    milepost.jobs;
 begin
+  perform milepost_private.check_name('kind', kind);
   if rule is not null then
     perform milepost_private.check_alert_rule(rule);
   end if;
@@ -9766,11 +9900,15 @@ security definer                -- callers may not write share links; require_co
 set search_path = ''
 as $$
 declare
-  v_job milepost.jobs;
+  -- Asked first: in the condition it would be asked only where there is such a link, which takes longer.
+  v_tenants uuid[] := array(select milepost_private.my_tenants());
+  v_job     milepost.jobs;
 begin
-  select j.* into v_job from milepost_private.shares s
-  join milepost.jobs j on j.job_id = s.job_id
-  where s.share_id = end_share.share_id and j.tenant_id = any (array(select milepost_private.my_tenants()));
+  -- A job is looked for in any case, for the same reason.
+  select j.* into v_job from milepost.jobs j
+  where j.tenant_id = any (v_tenants)
+    and j.job_id = coalesce((select s.job_id from milepost_private.shares s where s.share_id = end_share.share_id),
+                            '00000000-0000-0000-0000-000000000000');
   -- GUARD: absent, or of a job that is not the caller's to see; not told apart
   if v_job.job_id is null then
     perform milepost_private.refuse(404, 'share_not_found', 'Expected the id of a share link that you can see; there is none.',
