@@ -10,11 +10,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from functions import database
 from functions.main import api as api
+from functions.settings import Settings
 
 
 @cache
 def address(rpc: str) -> httpx.URL:
-    return httpx.URL(f"{database._setting('SUPABASE_URL')}/rpc/{rpc}")
+    return httpx.URL(f"{Settings.supabase_url}/rpc/{rpc}")
 
 
 database.address = address

@@ -49,7 +49,7 @@ def settings(url: str | None, key: str | None) -> tuple[str, str]:
 
 def spool_folder(spool: str | os.PathLike[str] | None) -> str | None:
     """The folder of the spool: what is given, else MILEPOST_SPOOL; None without either."""
-    return os.fspath(spool) if spool is not None else os.environ.get("MILEPOST_SPOOL") or None
+    return os.fspath(spool) if spool is not None else Settings.spool
 
 
 class _Counting:

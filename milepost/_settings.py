@@ -146,6 +146,12 @@ class Settings:
     key = Variable(
         "MILEPOST_KEY", read=text, default=None, meaning="A Milepost key, or a signed-in user's token."
     )
+    spool = Variable(
+        "MILEPOST_SPOOL",
+        read=text,
+        default=None,
+        meaning="A folder that keeps what could not be sent, beyond the end of the process.",
+    )
     supabase_url = Variable(
         "SUPABASE_URL",
         read=project,

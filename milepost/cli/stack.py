@@ -1,6 +1,5 @@
 """`milepost dev` and `milepost demo`: the whole stack on this machine. It runs from a checkout only."""
 
-import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -8,6 +7,7 @@ from types import ModuleType
 
 import click
 
+from milepost._settings import Settings
 from milepost.cli.output import as_json
 from milepost.errors import ConfigurationError
 
@@ -56,6 +56,6 @@ def demo(json: bool) -> None:
     Starts the local stack for it, unless MILEPOST_URL names a server. On a terminal it stays with the page's
     address until Ctrl-C.
     """
-    if not os.environ.get("MILEPOST_URL"):
+    if not Settings.url:
         import_local("milepost.local.running")
     sys.exit(import_local("milepost.demo").demo(json))

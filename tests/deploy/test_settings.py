@@ -48,11 +48,11 @@ def test_the_table_is_what_the_code_reads(table: str) -> None:
 def read_from_the_environment(tree: ast.AST) -> Iterator[ast.AST]:
     """os.environ["NAME"], os.environ.get(...), os.getenv(...): not the environment as a whole, for a child."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Subscript | ast.Attribute) and ast.unparse(node.value) in (
-            "os.environ",
-            "environ",
-        ):
+        if isinstance(node, ast.Subscript | ast.Attribute) and ast.unparse(node.value) == "os.environ":
             if not (isinstance(node, ast.Attribute) and node.attr in ("items", "copy")):
+                yield node
+        elif isinstance(node, ast.ImportFrom) and node.module == "os":
+            if {alias.name for alias in node.names} & {"environ", "getenv"}:
                 yield node
         elif isinstance(node, ast.Attribute) and ast.unparse(node) == "os.getenv":
             yield node
@@ -70,7 +70,13 @@ def test_nothing_else_reads_the_environment() -> None:
 
 
 def test_that_rule_finds_what_it_is_for() -> None:
-    for text in ("os.environ['A']", "os.environ.get('A')", "os.getenv('A')", "'A' in os.environ.keys()"):
+    for text in (
+        "os.environ['A']",
+        "os.environ.get('A')",
+        "os.getenv('A')",
+        "'A' in os.environ.keys()",
+        "from os import environ",
+    ):
         assert list(read_from_the_environment(ast.parse(text))), text
     assert not list(read_from_the_environment(ast.parse("run(env=os.environ | {'A': 'b'})")))
 
