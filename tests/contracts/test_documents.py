@@ -26,6 +26,15 @@ def test_every_path_that_a_document_names_exists(document: Path) -> None:
     assert not missing
 
 
+def test_every_page_is_in_the_index_once_and_the_index_is_in_the_readme() -> None:
+    linked = [
+        link for link in _LINK.findall((ROOT / "docs/README.md").read_text()) if not link.startswith("../")
+    ]
+    pages = {str(page.relative_to(ROOT / "docs")) for page in ROOT.glob("docs/**/*.md")} - {"README.md"}
+    assert sorted(linked) == sorted(pages)
+    assert "(docs/README.md)" in (ROOT / "README.md").read_text()
+
+
 def test_every_make_target_that_a_document_names_exists() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = {
