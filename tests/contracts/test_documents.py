@@ -1,8 +1,6 @@
 """What the documents say is there, is there."""
 
-import json
 import re
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -48,15 +46,9 @@ def test_every_make_target_that_a_document_names_exists() -> None:
     assert named and named <= targets
 
 
-def test_the_version_is_one() -> None:
-    python = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    node = json.loads((ROOT / "package.json").read_text())["version"]
-    lock = json.loads((ROOT / "package-lock.json").read_text())["version"]
-    assert python == node == lock == milepost.__version__
-    assert (
-        "## Unreleased" in (ROOT / "CHANGELOG.md").read_text()
-        or f"## {python}" in (ROOT / "CHANGELOG.md").read_text()
-    )
+def test_the_changelog_speaks_of_this_version() -> None:
+    headings = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert headings[0] == "Unreleased" or headings[0].startswith(milepost.__version__)
 
 
 def test_dependencies_are_pinned_with_hashes() -> None:
