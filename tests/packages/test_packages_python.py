@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import json
 import re
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from built import ROOT, Installed, build, install
+from built import ROOT, Installed, build, install, run
 from running_stack import RunningStack
 
 from milepost._client import Client
@@ -136,6 +137,21 @@ def test_every_command_can_be_asked_for_help(installed: Installed, milepost: Pat
         f"for name in {list(_COMMANDS)}:\n"
         "    done = CliRunner().invoke(main, [name, '--help']); assert done.exit_code == 0, (name, done)\n"
     )
+
+
+def test_it_administers_runs_and_looks_without_a_checkout(milepost: Path, stack: RunningStack) -> None:
+    functions = {
+        "SUPABASE_URL": stack.supabase_url,
+        "SUPABASE_SECRET_KEY": stack.secret_key,
+        "SUPABASE_JWT_SECRET": stack.jwt_secret,
+    }
+    made = json.loads(run(milepost, "tenants", "create", "from the wheel", "--json", environment=functions))
+    assert made["user_jwt"]
+    caller = {"MILEPOST_URL": stack.api_url, "MILEPOST_KEY": made["operator_key"]}
+    run(milepost, "run", "--job", "backup", "--", "sh", "-c", "echo 3/3", environment=caller)
+    (listed,) = json.loads(run(milepost, "ls", "--json", environment=caller))["jobs"]
+    assert (listed["job"], listed["state"], listed["items_completed"]) == ("backup", "completed", 3)
+    assert '"state":"completed"' in run(milepost, "watch", "backup", "--json", environment=caller)
 
 
 @pytest.mark.parametrize("command", ["dev", "demo"])
