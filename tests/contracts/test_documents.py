@@ -1,12 +1,10 @@
 """What the documents say is there, is there; and every block of them is run by some test."""
 
 import ast
-import json
 import os
 import re
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -90,6 +88,15 @@ def test_every_link_of_a_document_leads_somewhere(page: Path) -> None:
             )
 
 
+def test_every_page_is_in_the_index_once_and_the_index_is_in_the_readme() -> None:
+    linked = [
+        link for link in _LINK.findall((ROOT / "docs/README.md").read_text()) if not link.startswith("../")
+    ]
+    pages = {str(page.relative_to(ROOT / "docs")) for page in ROOT.glob("docs/**/*.md")} - {"README.md"}
+    assert sorted(linked) == sorted(pages)
+    assert "(docs/README.md)" in (ROOT / "README.md").read_text()
+
+
 def test_every_make_target_that_a_document_names_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = {
@@ -151,15 +158,9 @@ def test_the_reference_of_the_api_is_what_the_functions_serve() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_version_is_one() -> None:
-    python = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    node = json.loads((ROOT / "package.json").read_text())["version"]
-    lock = json.loads((ROOT / "package-lock.json").read_text())["version"]
-    assert python == node == lock == milepost.__version__
-    assert (
-        "## Unreleased" in (ROOT / "CHANGELOG.md").read_text()
-        or f"## {python}" in (ROOT / "CHANGELOG.md").read_text()
-    )
+def test_the_changelog_speaks_of_this_version() -> None:
+    headings = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert headings[0] == "Unreleased" or headings[0].startswith(milepost.__version__)
 
 
 def test_dependencies_are_pinned_with_hashes() -> None:

@@ -24,6 +24,7 @@ def test_every_part_says_the_project_s_version(new_database: Callable[[], Databa
         "User-Agent": USER_AGENT.removeprefix("milepost-python/"),
         "openapi.json": json.loads(_document())["info"]["version"],
         "package.json": json.loads((ROOT / "package.json").read_text())["version"],
+        "package-lock.json": json.loads((ROOT / "package-lock.json").read_text())["version"],
         "public/package.json": json.loads((ROOT / "public/package.json").read_text())["version"],
         "the database": new_database().one("select milepost.schema_version()"),
     }
