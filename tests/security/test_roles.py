@@ -1,16 +1,18 @@
 """Promise 7, completely: every door that there is, asked by everybody, answers as docs/roles.md says."""
 
+import doors
+import pytest
 from doors import NOTHING, WRITES, arguments, at_route, first_words, outcome, relations, routes, rpcs
 from matrix import Cells, differences, tables
+from werkzeug.routing import Map, Rule
 from werkzeug.test import Client
 from world import ACTORS, World
 
-RPCS, READING, WRITING, ROUTES, TOPICS = (
+RPCS, READING, WRITING, ROUTES = (
     "Functions of the database",
     "Reading tables and views",
     "Writing tables and views",
     "HTTP",
-    "Realtime topics",
 )
 
 
@@ -82,3 +84,28 @@ def test_every_table_and_view_is_written_by_whom_the_document_says(world: World)
 
 def test_every_route_answers_each_as_the_document_says(world: World, api: Client) -> None:
     assert differences(tables()[ROUTES], asked_routes(world, api)) == []
+
+
+def test_what_is_added_later_has_to_be_said_in_the_document(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with world.database.undone():
+        world.database.rows(
+            "create function milepost.later() returns int language sql as 'select 1'; "
+            "create table milepost.later (tenant_id uuid)"
+        )
+        assert "later" in rpcs(world)
+        assert "later" in relations(world)
+    later = Map([Rule("/v1/later/<int:number>", methods=["GET"], endpoint=None)])
+    monkeypatch.setattr(doors, "ROUTES", later)
+    assert routes() == ["GET /v1/later/{number}"]
+
+
+def test_the_document_and_the_doors_are_compared_both_ways() -> None:
+    said = {"a": {"viewer": "yes", "admin": "yes"}, "gone": {"viewer": "403"}}
+    found = {"a": {"viewer": "403", "admin": "yes"}, "new": {"viewer": "yes"}}
+    assert differences(said, found) == [
+        "a, viewer: docs/roles.md says yes, and it is 403",
+        "gone: is in docs/roles.md, and there is no such door",
+        "new: is not in docs/roles.md; add: | `new` | yes |",
+    ]
