@@ -109,3 +109,19 @@ def test_the_document_and_the_doors_are_compared_both_ways() -> None:
         "gone: is in docs/roles.md, and there is no such door",
         "new: is not in docs/roles.md; add: | `new` | yes |",
     ]
+
+
+def test_what_is_granted_to_users_is_what_the_document_has_them_get(world: World) -> None:
+    """A grant too many may stay unseen where row level security refuses the same; one too few is seen above."""
+    granted = {
+        row["name"]
+        for row in world.database.rows(
+            "select p.proname as name from pg_proc p where p.pronamespace = 'milepost'::regnamespace "
+            "and has_function_privilege('authenticated', p.oid, 'execute') "
+            "union all select c.relname from pg_class c where c.relnamespace = 'milepost'::regnamespace "
+            "and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and not c.relispartition "
+            "and has_any_column_privilege('authenticated', c.oid, 'select')"
+        )
+    }
+    said = tables()[RPCS] | tables()[READING]
+    assert granted == {door for door, cells in said.items() if cells["admin"] not in ("401", "403")}
