@@ -335,3 +335,27 @@ def test_the_database_does_the_same_for_both(
                     assert 0 <= read - other[2] <= (0 if by_name else by_index), (
                         f"{rpc}({name}) reads {table}"
                     )
+
+
+def test_what_a_stranger_costs_does_not_follow_how_many_jobs_we_have(world: World) -> None:
+    """Else the time that an answer takes would tell how busy others are."""
+    database = world.database
+    asked = [
+        name for name, (needed, _) in callable_by_users(world).items() if not needed and name != "list_audit"
+    ]
+    assert len(asked) > 10
+    with database.undone():
+        # So few rows as here would be read whole.
+        database.rows("set local enable_seqscan = off")
+        few = {(who, rpc): work(world, who, rpc, {}) for who in ("nobody", "viewer") for rpc in asked}
+        for n in range(30):
+            caller, job = {"tenant_id": world.tenant}, {"job": f"sesame {n}", "kind": f"sesame {n}"}
+            database.call("create_job", caller=caller, job=job)
+            database.record(world.tenant, {"job": f"sesame {n}", "items_completed": 1})
+        grew = set()
+        for (who, rpc), before in few.items():
+            for table, (_, _, read) in work(world, who, rpc, {}).items():
+                if read > before.get(table, (0, 0, 0))[2]:
+                    grew.add((who, rpc))
+    assert {rpc for who, rpc in grew if who == "nobody"} == set()
+    assert ("viewer", "job_counts") in grew, "nothing is measured"
