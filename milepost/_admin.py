@@ -37,9 +37,9 @@ class Admin:
     def close(self) -> None:
         self._http.close()
 
-    def create_tenant(self, name: str) -> dict[str, Any]:
-        """`{"tenant_id", "name"}`"""
-        return self._call(dict[str, Any], "create_tenant", {"name": name})
+    def create_tenant(self, name: str, admin: str | None = None) -> dict[str, Any]:
+        """`{"tenant_id", "name"}`; `admin` is the user who manages it from then on."""
+        return self._call(dict[str, Any], "create_tenant", {"name": name, "admin": admin})
 
     def create_key(
         self,

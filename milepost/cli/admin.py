@@ -74,14 +74,15 @@ def tenants() -> None:
 
 @tenants.command("create")
 @click.argument("name")
+@click.option("--admin", "user", metavar="USER_ID", help="Its first admin: the user's id in Supabase Auth.")
 @as_json
 @with_admin
-def create_tenant(admin: Admin, name: str, json: bool) -> None:
+def create_tenant(admin: Admin, name: str, user: str | None, json: bool) -> None:
     """Create a tenant with a worker key and an operator key, shown this once.
 
     On the local stack, also a user who is its admin, with a token to sign in by.
     """
-    tenant_id = admin.create_tenant(name)["tenant_id"]
+    tenant_id = admin.create_tenant(name, user)["tenant_id"]
     made = {"tenant_id": tenant_id}
     for scope in ("worker", "operator"):
         made[f"{scope}_key"] = admin.create_key(tenant_id, scope)["key"]

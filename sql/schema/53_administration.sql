@@ -1,6 +1,8 @@
 -- Tenants are made by the service role (the command line). Keys and members are managed by it and by the tenant's admins; a
 -- Milepost key manages neither.
-create or replace function milepost.create_tenant(name text)
+-- In one step with its first admin, since a project has none to begin with and only admins make others.
+drop function if exists milepost.create_tenant(text);
+create or replace function milepost.create_tenant(name text, admin uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -12,12 +14,15 @@ begin
   perform milepost_private.check_name('name', coalesce(name, ''));
   insert into milepost.tenants as t (name) values (create_tenant.name) returning t.tenant_id into v_tenant;
   perform milepost_private.write_audit(v_tenant, milepost_private.actor(), 'create_tenant', create_tenant.name);
+  if admin is not null then
+    perform milepost_private.add_member(v_tenant, admin, 'admin');
+  end if;
   return jsonb_build_object('tenant_id', v_tenant, 'name', create_tenant.name);
 end;
 $$;
-comment on function milepost.create_tenant(text) is 'Creates a tenant: {"tenant_id", "name"}.';
-revoke execute on function milepost.create_tenant(text) from public, anon, authenticated;
-grant execute on function milepost.create_tenant(text) to service_role;
+comment on function milepost.create_tenant(text, uuid) is 'Creates a tenant, with this user as its admin if one is given: {"tenant_id", "name"}.';
+revoke execute on function milepost.create_tenant(text, uuid) from public, anon, authenticated;
+grant execute on function milepost.create_tenant(text, uuid) to service_role;
 
 -- is_service: whether this request comes with the rights of the service: its role, or the role that installed Milepost.
 -- By the role that statements run under, and not by what a token calls it: a role of one's own that inherits from authenticated

@@ -1,6 +1,6 @@
 """docs/roles.md: who gets what at each door. It is the expectation that the tests compare with."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 Cells = dict[str, str]
@@ -50,9 +50,3 @@ def differences(expected: Table, found: Mapping[str, Cells]) -> list[str]:
 
 def row(door: str, cells: Mapping[str, str]) -> str:
     return f"| `{door}` | " + " | ".join(cells.values()) + " |"
-
-
-def drawn(found: Mapping[str, Cells], actors: Sequence[str]) -> str:
-    """The table in Markdown."""
-    head = ["| door | " + " | ".join(actors) + " |", "| --- |" + " --- |" * len(actors)]
-    return "\n".join([*head, *(row(door, cells) for door, cells in found.items())])

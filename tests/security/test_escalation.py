@@ -53,6 +53,18 @@ def test_a_role_that_inherits_from_authenticated_is_no_service(
             world_undone.database.connection.execute(f"select milepost.{call}".encode(), values)
 
 
+def test_who_has_the_services_rights_is_the_service(world_undone: World) -> None:
+    """As the SQL editor of a project, whose role is no superuser."""
+    database = world_undone.database
+    database.rows("create role editor nologin inherit bypassrls; grant service_role to editor")
+    with database.acting("editor"):
+        assert (
+            database.call("create_tenant", name="made", admin=world_undone.users["nobody"])["name"] == "made"
+        )
+    role = "select role from milepost.members where user_id = %s"
+    assert database.one(role, world_undone.users["nobody"]) == "admin"
+
+
 def test_what_a_user_may_write_into_the_token_opens_nothing(world: World) -> None:
     """user_metadata is the user's own to change, and app_metadata may name roles of the project's application."""
     import jwt

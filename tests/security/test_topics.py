@@ -29,28 +29,35 @@ async def replies(hall: Hall, actors: Sequence[str], topics: Sequence[str]) -> d
     return dict(zip(asked, answers, strict=True))
 
 
-def joined(hall: Hall) -> dict[str, Cells]:
-    topics = hall.topics()
-    said = asyncio.run(replies(hall, ACTORS, [*topics.values()]))
-    return {
-        name: {actor: "yes" if said[actor, topic]["status"] == "ok" else "no" for actor in ACTORS}
-        for name, topic in topics.items()
+@pytest.fixture(scope="module")
+def pairs(hall: Hall) -> dict[str, tuple[str, str]]:
+    """Each kind of topic: ours, and its like that never was."""
+    return {name: (topic, f"{name.split(':')[0]}:{uuid.uuid4()}") for name, topic in hall.topics().items()}
+
+
+@pytest.fixture(scope="module")
+def said(hall: Hall, pairs: dict[str, tuple[str, str]]) -> dict[tuple[str, str], Any]:
+    return asyncio.run(replies(hall, ACTORS, [topic for pair in pairs.values() for topic in pair]))
+
+
+def test_every_topic_is_joined_by_whom_the_document_says(
+    pairs: dict[str, tuple[str, str]], said: dict[tuple[str, str], Any]
+) -> None:
+    found: dict[str, Cells] = {
+        name: {actor: "yes" if said[actor, ours]["status"] == "ok" else "no" for actor in ACTORS}
+        for name, (ours, _) in pairs.items()
     }
+    assert differences(tables()["Realtime topics"], found) == []
 
 
-def test_every_topic_is_joined_by_whom_the_document_says(hall: Hall) -> None:
-    assert differences(tables()["Realtime topics"], joined(hall)) == []
-
-
-def test_joining_a_foreign_topic_and_an_absent_one_are_refused_in_the_same_words(hall: Hall) -> None:
-    outsiders = ("anonymous", "stranger", "worker key")
-    pairs = [(topic, f"{name.split(':')[0]}:{uuid.uuid4()}") for name, topic in hall.topics().items()]
-    said = asyncio.run(replies(hall, outsiders, [topic for pair in pairs for topic in pair]))
-    for actor in outsiders:
-        for foreign, absent in pairs:
-            answer = str(said[actor, foreign]).replace(foreign, "<topic>")
-            assert answer == str(said[actor, absent]).replace(absent, "<topic>")
-            assert "'status': 'error'" in answer
+@pytest.mark.parametrize("who", ["anonymous", "stranger", "worker key"])
+def test_joining_a_foreign_topic_and_an_absent_one_are_refused_in_the_same_words(
+    pairs: dict[str, tuple[str, str]], said: dict[tuple[str, str], Any], who: str
+) -> None:
+    for foreign, absent in pairs.values():
+        answer = str(said[who, foreign]).replace(foreign, "<topic>")
+        assert answer == str(said[who, absent]).replace(absent, "<topic>")
+        assert "'status': 'error'" in answer
 
 
 def test_who_listens_beside_the_private_topics_hears_of_no_foreign_job(
