@@ -28,6 +28,7 @@ from functions import (
     openapi,
     operations,
     pings,
+    restraint,
     shares,
     tracing,
 )
@@ -111,6 +112,7 @@ def api(request: Request) -> Response:
         try:
             response = _routed(request)
         except Refused as refused:
+            restraint.latest.learn(request, refused)
             response = refused.response()
         except Exception as error:  # noqa: BLE001 - the last resort: said in the journal, and never to the caller
             response = Broken("unexpected", error=journal.traceback_of(error)).response()
