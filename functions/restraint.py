@@ -1,7 +1,7 @@
 """Who was told to come later is told so again for a second, without asking the database.
 
-A client that does not wait costs the others a connection to the database for each refusal. What is kept here is
-a help and no rule: the limit itself is counted in the database, and an instance that forgets asks again.
+A client that does not wait costs the others a connection to the database for each refusal. What is kept here
+is a help and no rule: the limit itself is counted in the database, and an instance that forgets asks again.
 """
 
 import hashlib
