@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Request
 
+from functions import restraint
 from functions.refusals import Invalid, Unauthorized, Unavailable
 from functions.settings import Settings
 
@@ -59,7 +60,11 @@ def is_uuid(text: str) -> bool:
 
 
 def identify(request: Request) -> Caller:
-    """The caller by its Authorization header. Raises `Unauthorized`; a key is proved in the database."""
+    """The caller by its Authorization header. Raises `Unauthorized`; a key is proved in the database.
+
+    Raises `FromDatabase` again for who was told a moment ago to come later.
+    """
+    restraint.latest.hold(request)
     token = bearer(request)
     if token is None:
         raise Unauthorized(

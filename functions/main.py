@@ -13,7 +13,7 @@ from werkzeug.exceptions import NotFound as NoSuchPath
 from werkzeug.routing import Map, MapAdapter
 from werkzeug.wrappers import Request, Response
 
-from functions import bodies, journal, settings, tracing
+from functions import bodies, journal, restraint, settings, tracing
 from functions.answers import nothing
 from functions.refusals import Broken, NotFound, Refused, WrongMethod
 from functions.rules import Rule, function
@@ -104,6 +104,7 @@ def api(request: Request) -> Response:
         try:
             response = _routed(request)
         except Refused as refused:
+            restraint.latest.learn(request, refused)
             response = refused.response()
         except Exception as error:  # noqa: BLE001 - the last resort: said in the journal, and never to the caller
             response = Broken("unexpected", error=journal.traceback_of(error)).response()

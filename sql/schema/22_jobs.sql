@@ -57,7 +57,8 @@ create table if not exists milepost.jobs (
 
 create index if not exists jobs_newest_first on milepost.jobs (tenant_id, created_at desc, job_id desc);
 create index if not exists jobs_active on milepost.jobs (tenant_id, state) where finished_at is null;
-create index if not exists jobs_waiting on milepost.jobs (tenant_id, kind, priority desc, created_at)
+-- In the order in which they are claimed; the kind is looked at in the index.
+create index if not exists jobs_to_claim on milepost.jobs (tenant_id, priority desc, created_at, kind)
   where state in ('pending', 'retrying');
 -- History is asked by when jobs ended. A checkpoint leaves finished_at alone.
 create index if not exists jobs_finished on milepost.jobs (tenant_id, finished_at desc, job_id desc) where finished_at is not null;

@@ -39,13 +39,14 @@ begin
     -- What arrives after the end still counts, but changes no state.
     where j.job_id = any (job_ids) and not milepost_private.is_terminal(j.state)
   ), worded as (
-    -- Who said it, and why: of a job's entries the one that named the state it comes to, else the last that named one.
+    -- Who said it, and why: of a job's entries the one that named the state it comes to, else the last that named one, else the first.
     select distinct on (s.job_id) s.*, e.worker, e.state is not null as named,
            coalesce(e.reason, case when s.new_state in ('failed', 'retrying') then e.message end) as reason
     from settling s
     join unnest(entries) e on e.job_id = s.job_id and e.refusal is null
     order by s.job_id, e.state is not null desc,
-             (e.state = case when s.new_state in ('failed', 'retrying') then 'failed' else s.new_state end) desc, e.seq desc, e.n desc
+             (e.state = case when s.new_state in ('failed', 'retrying') then 'failed' else s.new_state end) desc,
+             case when e.state is null then e.n end, e.seq desc, e.n desc
   )
   select array_agg(w.job_id order by w.job_id) filter (where w.state in ('pending', 'retrying') and w.new_state is distinct from 'canceled'),
          array_agg('worker:' || w.worker order by w.job_id) filter (where w.state in ('pending', 'retrying') and w.new_state is distinct from 'canceled'),
