@@ -1,20 +1,20 @@
 """The functions as they are deployed, with PostgREST itself where SUPABASE_URL points: no gateway between them."""
 
+import os
 import sys
 from functools import cache
 from pathlib import Path
 
-import httpx
-
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from functions import database
+from functions.connections import Connections
 from functions.main import api as api
 
 
 @cache
-def address(rpc: str) -> httpx.URL:
-    return httpx.URL(f"{database._setting('SUPABASE_URL')}/rpc/{rpc}")
+def connections() -> Connections:
+    return Connections(os.environ["SUPABASE_URL"])
 
 
-database.address = address
+database.connections = connections
