@@ -42,7 +42,8 @@ def size(database: psycopg.Connection[Any], table: str) -> tuple[int, int, int]:
         "unnest(a.all) t".encode(),
         (table, table),
     ).fetchall()
-    return row
+    rows, heap, whole = row
+    return rows, heap, whole
 
 
 def wal(database: psycopg.Connection[Any]) -> tuple[int, int]:
