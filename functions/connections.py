@@ -6,6 +6,7 @@ With the standard library: httpx would take more of a worker's request than all 
 import http.client
 import select
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
@@ -65,15 +66,14 @@ class Connections:
             self.idle.pop().close()
 
     def _taken(self) -> http.client.HTTPConnection:
-        while True:
-            try:
+        with suppress(IndexError):
+            while True:
                 connection = self.idle.pop()
-            except IndexError:
-                return self._opened()
-            # What can be read before anything was asked is the other end's goodbye.
-            if not _readable(connection):
-                return connection
-            connection.close()
+                # What can be read before anything was asked is the other end's goodbye.
+                if not _readable(connection):
+                    return connection
+                connection.close()
+        return self._opened()
 
     def _opened(self) -> http.client.HTTPConnection:
         host, port = self._at.hostname or "", self._at.port
