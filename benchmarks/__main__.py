@@ -6,6 +6,7 @@ for module in (
     "benchmarks.ingest",
     "benchmarks.storage",
     "benchmarks.latency",
+    "benchmarks.sdk",
     "benchmarks.liveness.run",
     "benchmarks.eta.run",
 ):

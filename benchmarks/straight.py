@@ -1,6 +1,5 @@
 """The functions as they are deployed, with PostgREST itself where SUPABASE_URL points: no gateway between them."""
 
-import os
 import sys
 from functools import cache
 from pathlib import Path
@@ -10,11 +9,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from functions import database
 from functions.connections import Connections
 from functions.main import api as api
+from functions.settings import Settings
 
 
 @cache
 def connections() -> Connections:
-    return Connections(os.environ["SUPABASE_URL"])
+    return Connections(Settings.supabase_url)
 
 
 database.connections = connections

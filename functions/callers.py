@@ -1,7 +1,6 @@
 """Who calls: the holder of a Milepost key, or a Supabase user."""
 
 import hashlib
-import os
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.wrappers import Request
 
 from functions.refusals import Invalid, Unauthorized, Unavailable
+from functions.settings import Settings
 
 if TYPE_CHECKING:
     from jwt import PyJWKClient
@@ -107,7 +107,7 @@ def _verified_user(token: str) -> str:
                 _USE_A_KEY,
             )
         # Each kind of key goes with its own algorithms, so that a public key is never taken for a secret.
-        secret = os.environ.get("SUPABASE_JWT_SECRET")
+        secret = Settings.jwt_secret
         key: Any
         if algorithm == "HS256" and secret:
             key, algorithms = secret, ["HS256"]
@@ -141,4 +141,4 @@ def _verified_user(token: str) -> str:
 def jwks() -> "PyJWKClient":
     from jwt import PyJWKClient
 
-    return PyJWKClient(os.environ["SUPABASE_URL"].rstrip("/") + "/auth/v1/.well-known/jwks.json", timeout=5)
+    return PyJWKClient(Settings.supabase_url + "/auth/v1/.well-known/jwks.json", timeout=5)

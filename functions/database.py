@@ -1,7 +1,6 @@
 """The database behind PostgREST: one call a request, over connections that stay open."""
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -10,7 +9,9 @@ from typing import Any
 from functions import journal, tracing
 from functions.callers import Caller, KeyCaller
 from functions.connections import Answer, Connections, NoAnswer
-from functions.refusals import Broken, FromDatabase, Refused, Unauthorized, Unavailable
+from functions.refusals import Broken, FromDatabase, Outdated, Refused, Unauthorized, Unavailable
+from functions.settings import Settings
+from milepost._version import VERSION, misfit
 
 _HEADERS = {"Content-Profile": "milepost", "Content-Type": "application/json", "Accept": "application/json"}
 
@@ -19,6 +20,8 @@ _OUR_CODE = re.compile(r"[a-z][a-z0-9_]*")
 _AWAY = re.compile(r"PGRST00[0-3]|08...|53...|57014|57P0.")
 # Serialization, deadlock, lock: the transaction was rolled back, and nothing is left of it.
 _MET_ANOTHER = ("40001", "40P01", "55P03")
+# PostgREST's word for it, Postgres' within another function, and call_with_key's.
+_NO_SUCH_FUNCTION = ("PGRST202", "42883", "not_found")
 _BAD_TOKEN = ("PGRST301", "PGRST302", "PGRST303")
 
 
@@ -27,7 +30,7 @@ def as_service(rpc: str, args: Mapping[str, Any] | bytes) -> bytes:
 
     Raises `FromDatabase` for what the database refused, `Unavailable`, or `Broken`.
     """
-    key = _setting("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY")
+    key = Settings.secret_key
     # Supabase's new keys are no tokens: its gateway swaps them by `apikey` alone, and refuses them elsewhere.
     headers = {"apikey": key} if key.startswith("sb_") else {"apikey": key, "Authorization": f"Bearer {key}"}
     response = _post(rpc, args, headers)
@@ -43,7 +46,7 @@ def as_caller(caller: Caller, rpc: str, args: Mapping[str, Any]) -> bytes:
     """
     if isinstance(caller, KeyCaller):
         return as_service("call_with_key", {"key_hash": caller.key_hash, "rpc": rpc, "args": args})
-    key = _setting("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY")
+    key = Settings.publishable_key
     response = _post(rpc, args, {"apikey": key, "Authorization": f"Bearer {caller.token}"})
     if response.is_success:
         return response.content
@@ -54,17 +57,17 @@ def as_caller(caller: Caller, rpc: str, args: Mapping[str, Any]) -> bytes:
     raise _refusal(rpc, response)
 
 
-def _setting(*names: str) -> str:
-    for name in names:
-        if value := os.environ.get(name):
-            return value
-    raise Broken("a setting is missing from the environment", expected=" or ".join(names))
+def check_schema() -> None:
+    """Raises `Outdated` where the database's schema does not fit these functions."""
+    schema = json.loads(as_service("schema_version", {}))
+    if misfit(VERSION, schema):
+        raise Outdated(VERSION, schema)
 
 
 @cache
 def connections() -> Connections:
     """The process's connections to PostgREST."""
-    return Connections(_setting("SUPABASE_URL").rstrip("/") + "/rest/v1")
+    return Connections(f"{Settings.supabase_url}/rest/v1")
 
 
 def _post(rpc: str, args: Mapping[str, Any] | bytes, headers: Mapping[str, str]) -> Answer:
@@ -103,9 +106,24 @@ def _error(response: Answer) -> dict[str, Any]:
     return error if isinstance(error, dict) else {}
 
 
+def _outdated(rpc: str) -> Outdated | None:
+    """Why a function is missing: the schema is of a version that does not fit, or there is none."""
+    if rpc == "schema_version":
+        return Outdated(VERSION, None)
+    try:
+        check_schema()
+    except Outdated as outdated:
+        return outdated
+    except Refused:
+        return None
+    return None
+
+
 def _refusal(rpc: str, response: Answer) -> Refused:
     error = _error(response)
     code = str(error.get("code"))
+    if code in _NO_SUCH_FUNCTION and (outdated := _outdated(rpc)):
+        return outdated
     if _OUR_CODE.fullmatch(code):
         kept = {name: response.headers[name] for name in ("Retry-After",) if name in response.headers}
         return FromDatabase(response.status, error, kept)

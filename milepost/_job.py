@@ -10,9 +10,13 @@ from typing import Any, Final, Self
 from milepost import _words
 from milepost._lane import Lane, child_worker
 from milepost._sender import START_WAIT_S, Sender, sender_for
+from milepost._settings import Settings, address
 from milepost.errors import ConfigurationError, JobCanceled, JobSuperseded
 
 _LEAVE_WAIT_S = 2.0
+# url, key and spool as they were given
+Address = tuple[str | None, str | None, str | None]
+
 _ITEM_STATES = ("pending", "processing", "completed", "failed", "skipped", "canceled")
 _BATCH_FIELDS = {"items", "duration_ms", "bytes"}
 
@@ -29,19 +33,23 @@ def settings(url: str | None, key: str | None) -> tuple[str, str]:
 
     Raises ConfigurationError where one is missing or cannot be an address.
     """
-    url, key = url or os.environ.get("MILEPOST_URL"), key or os.environ.get("MILEPOST_KEY")
+    key = key or Settings.key
+    try:
+        url = address(url) if url else Settings.url
+    except ValueError as error:
+        raise ConfigurationError(f"url: {error}", "Correct it.") from None
     missing = [name for name, value in (("MILEPOST_URL", url), ("MILEPOST_KEY", key)) if not value]
     if url is None or key is None or missing:
         raise ConfigurationError(
             f"Expected {' and '.join(missing)} in the environment, found none.",
             "Set them to the server's address and a Milepost key; `milepost dev` prints both.",
         )
-    if not url.startswith(("http://", "https://")):
-        raise ConfigurationError(
-            f"MILEPOST_URL: expected an address that begins with http:// or https://, found {url!r}.",
-            "Correct it.",
-        )
-    return url.rstrip("/"), key
+    return url, key
+
+
+def spool_folder(spool: str | os.PathLike[str] | None) -> str | None:
+    """The folder of the spool: what is given, else MILEPOST_SPOOL; None without either."""
+    return os.fspath(spool) if spool is not None else Settings.spool
 
 
 class _Counting:
@@ -93,12 +101,15 @@ class Stage(_Counting):
 
     @property
     def name(self) -> str:
+        """As it was given, without control characters and shortened to 200 characters."""
         return self._stage or ""
 
     def complete(self) -> None:
+        """Says that the stage is done; its counts stay as they are."""
         self._job._say(self._stage, state="completed")
 
     def fail(self) -> None:
+        """Says that the stage failed; the job goes on."""
         self._job._say(self._stage, state="failed")
 
     def __enter__(self) -> Self:
@@ -124,7 +135,7 @@ class Job(_Counting):
     of its own.
     """
 
-    def __init__(self, lane: Lane, sender: Sender | None, address: tuple[str | None, str | None]) -> None:
+    def __init__(self, lane: Lane, sender: Sender | None, address: Address) -> None:
         super().__init__(self, None)
         self._lane = lane
         self._sender = sender
@@ -355,22 +366,21 @@ class Job(_Counting):
 _here: dict[tuple[Any, ...], Job] = {}
 
 
-def _elsewhere(
-    key: str, worker: str, attempt: int | None, job_id: str | None, url: str | None, api_key: str | None
-) -> Job:
-    place = (os.getpid(), key, worker, attempt, url, api_key)
+def _elsewhere(key: str, worker: str, attempt: int | None, job_id: str | None, *address: str | None) -> Job:
+    url, api_key, spool = address
+    place = (os.getpid(), key, worker, attempt, *address)
     if place not in _here:
         lane = Lane(key, child_worker(worker))
         lane.attempt, lane.job_id, lane.begun = attempt, job_id, True
         lane.let_job_end()
         lane.adrift = lane.attention = True
-        _here[place] = Job(lane, _sender(url, api_key), (url, api_key))
+        _here[place] = Job(lane, _sender(url, api_key, spool), (url, api_key, spool))
     return _here[place]
 
 
-def _sender(url: str | None, key: str | None) -> Sender | None:
+def _sender(url: str | None, key: str | None, spool: str | None) -> Sender | None:
     try:
-        return sender_for(*settings(url, key))
+        return sender_for(*settings(url, key), spool_folder(spool))
     except ConfigurationError as error:
         _words.warn_once("settings", f"Milepost: nothing is tracked. {error.message} {error.hint}")
         return None
@@ -397,6 +407,7 @@ def job(
     retry_backoff_ms: int | None = None,
     url: str | None = None,
     key: str | None = None,
+    spool: str | os.PathLike[str] | None = None,
 ) -> Job:
     """A job to be entered as a block: `with milepost.job("nightly-import", items_total=1000) as job: ...`.
 
@@ -407,6 +418,9 @@ def job(
     `key` default to
     MILEPOST_URL and MILEPOST_KEY; without them, and where the server refuses the key, the loop runs untracked
     and one warning says so.
+
+    `spool` is a folder (MILEPOST_SPOOL by default; none without either) in which what cannot be sent while
+    the server is away outlives this process; the next start sends it. It holds 64 MiB at most.
     """
     facts: dict[str, Any] = {
         "items_total": items_total,
@@ -435,4 +449,6 @@ def job(
     greeting = {"job": called, **facts, **once}
     if worker_items_total is not None:
         facts["worker_items_total"] = worker_items_total
-    return Job(Lane(called, _words.name(worker), greeting=greeting, **facts), _sender(url, key), (url, key))
+    folder = spool_folder(spool)
+    lane = Lane(called, _words.name(worker), greeting=greeting, **facts)
+    return Job(lane, _sender(url, key, folder), (url, key, folder))

@@ -5,7 +5,7 @@ sends only the last state matters; whatever was taken for sending is sent until 
 """
 
 import json
-import secrets
+import os
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -108,6 +108,8 @@ class Lane:
         self._batch: dict[str, Any] | None = None
         self._marked: tuple[str, dict[str | None, Counts]] | None = None
         self._seq: int | None = None
+        # What was taken before the greeting was answered counts its `seq` from this.
+        self.first_seq = 0
         self._taken = self._settled = 0
         self._urgent = True
         self._pace: tuple[float, int] | None = None
@@ -150,10 +152,10 @@ class Lane:
             self._urgent = self._urgent or len(self.items) >= _ITEMS_AT_ONCE
             return self._urgent
 
-    def lose(self) -> None:
+    def lose(self, reports: int = 1) -> None:
         """Counts something that cannot be sent."""
         with self.changed:
-            self._lost += 1
+            self._lost += reports
 
     def detach(self) -> None:
         """Nobody reports it any more, so nobody waits for an answer either."""
@@ -222,13 +224,18 @@ class Lane:
             first = 0
             if own and own["attempt"] in (None, self.attempt):
                 first = clock_ms if own["seq"] is None else own["seq"] + 1
-            self._seq = max(self._seq or 0, first)
+            self.first_seq = first
+            self._seq = (self._seq or 0) + first
             self.changed.notify_all()
 
     @property
     def urgent(self) -> bool:
         """Whether it has something to say that cannot wait for the interval."""
         return self._urgent
+
+    @property
+    def unsent_items(self) -> int:
+        return len(self.items)
 
     def has_news(self) -> bool:
         with self.changed:
@@ -242,8 +249,11 @@ class Lane:
                 or any(report.news(counts[stage]) for stage, report in self.stages.items())
             )
 
-    def take(self, now: float, clock_ms: int) -> list[Entry]:
-        """Entries that say all that is new, or that the worker is still there. `now` is a monotonic clock."""
+    def take(self, now: float, clock_ms: int, *, apart: bool = False) -> list[Entry]:
+        """Entries that say all that is new, or that the worker is still there. `now` is a monotonic clock.
+
+        With `apart` items have an entry of their own, and the counts after them have the greatest `seq`.
+        """
         with self.changed:
             # `track` counts without the lock: its count is read once, so that counts and cursor agree.
             counts = self._counts()
@@ -253,6 +263,10 @@ class Lane:
                 self.cursor = self.position_at_start + self.n
                 self._marked = (str(self.cursor), counts)
             entries = []
+            if apart and len(self.items):
+                entries.append(
+                    self._named(clock_ms) | {"items": self.items.take(_ITEMS_AT_ONCE, _ITEM_BYTES_AT_ONCE)}
+                )
             if self._marked is not None and self._marked[1] != counts:
                 entries.append(self._entry(self._marked[1], clock_ms, cursor=self._marked[0]))
                 self._marked = None
@@ -260,7 +274,7 @@ class Lane:
             if self._batch:
                 last["batch"] = self._batch
             entries.append(last)
-            if items := self.items.take(_ITEMS_AT_ONCE, _ITEM_BYTES_AT_ONCE):
+            if not apart and (items := self.items.take(_ITEMS_AT_ONCE, _ITEM_BYTES_AT_ONCE)):
                 # An item without a stage goes to a checkpoint's only stage: it must meet none by chance.
                 if "stage" in last:
                     last = self._entry(counts, clock_ms)
@@ -328,11 +342,7 @@ class Lane:
         cursor: str | None = None,
         facts: bool = False,
     ) -> Entry:
-        self._seq = clock_ms if self._seq is None else self._seq
-        entry: Entry = {"job": self.job, "worker": self.worker, "seq": self._seq}
-        self._seq += 1
-        if self.attempt is not None:
-            entry["attempt"] = self.attempt
+        entry = self._named(clock_ms)
         whole = cursor is not None
         entry |= self.report.tell(counts[None], facts=facts, whole=whole)
         stages = []
@@ -343,6 +353,16 @@ class Lane:
             entry["stage"] = stages
         if cursor is not None:
             entry["cursor"] = json.loads(cursor)
+        return entry
+
+    def _named(self, clock_ms: int) -> Entry:
+        """An entry that says nothing yet."""
+        if self._seq is None:
+            self._seq = clock_ms if self.greeting is None else 0
+        entry: Entry = {"job": self.job, "worker": self.worker, "seq": self._seq}
+        self._seq += 1
+        if self.attempt is not None:
+            entry["attempt"] = self.attempt
         return entry
 
     def _measure(self, now: float, counts: dict[str | None, Counts]) -> None:
@@ -358,4 +378,4 @@ class Lane:
 
 def child_worker(worker: str) -> str:
     """A lane name of a child's own. Random, since process ids come again and a lane's counts must not."""
-    return _words.name(f"{worker}/{secrets.token_hex(4)}")
+    return _words.name(f"{worker}/{os.urandom(4).hex()}")

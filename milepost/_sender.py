@@ -10,7 +10,9 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator
+from importlib.util import find_spec
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from milepost._lane import Entry, Lane
@@ -19,12 +21,15 @@ from milepost.errors import ApiError, MilepostError, NotAllowed, TransportError,
 
 if TYPE_CHECKING:  # the real import costs 100 ms, which the loop's process pays in the sender's thread
     from milepost import models
+    from milepost._backlog import Backlog
     from milepost._client import Client
+    from milepost._spool import Batch
     from milepost.models import CheckpointsAnswer
 
 CONTACT_S = 15.0
 START_WAIT_S = 5.0
 EXIT_WAIT_S = 5.0
+KEEP_S = 1.0
 _CLOSE_WAIT_S = 1.0
 _LONGEST_INTERVAL_S = 60.0
 _LONGEST_BACKOFF_S = 60.0
@@ -42,16 +47,21 @@ class Sender:
     def __init__(
         self,
         client: Callable[[], "Client"],
+        backlog: Callable[[], "Backlog"] | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._make_client, self._clock, self._wall_clock, self._jitter = client, clock, wall_clock, jitter
+        self._make_client, self._make_backlog = client, backlog
+        self._clock, self._wall_clock, self._jitter = clock, wall_clock, jitter
         self._begin()
 
     def _begin(self) -> None:
         self._client: Client | None = None
+        # The spool, where there is one.
+        self._backlog = self._make_backlog() if self._make_backlog is not None else None
+        self._keeping = threading.Lock()
         self._lanes: dict[Lane, float] = {}  # and when each was taken from last
         self._waiting: list[tuple[Lane, list[Entry]]] = []
         self._failures = 0
@@ -111,14 +121,30 @@ class Sender:
         lanes = self.lanes()
         # One more try, also while it waits before the next one.
         self._not_before = 0.0
-        if not self.deliver(lanes, EXIT_WAIT_S) and not all(lane.detached for lane in lanes):
-            warn_once(
-                "undelivered", "Milepost: the last counts could not be delivered before the process ended."
-            )
+        delivered = self.deliver(lanes, EXIT_WAIT_S) or all(lane.detached for lane in lanes)
         self._closing = True
         self.wake()
         thread.join(_CLOSE_WAIT_S)
         self._thread = None
+        if not delivered:
+            self._tell_undelivered()
+
+    def _tell_undelivered(self) -> None:
+        is_kept = self._keep()
+        lost = 0
+        for lane in self.lanes():
+            waiting = [entry for one, entries in self._waiting if one is lane for entry in entries]
+            items = lane.unsent_items + sum(len(entry.get("items", ())) for entry in waiting)
+            lane.lose(items)
+            lost += items
+        warn_once(
+            "undelivered",
+            "Milepost: what was said last could not be delivered before the process ended. "
+            "It is in the spool, from where the next start sends it."
+            if is_kept
+            else "Milepost: the last counts could not be delivered before the process ended."
+            + (f" {lost} reports on items are lost." if lost else ""),
+        )
 
     def lanes(self) -> list[Lane]:
         return list(self._lanes)
@@ -129,6 +155,8 @@ class Sender:
         There is no thread, connection or lane until the child's loop needs them.
         """
         lanes = self.lanes()
+        if self._backlog is not None:
+            self._backlog.leave()
         self._begin()
         for lane in lanes:
             lane.continue_in_child()
@@ -155,15 +183,30 @@ class Sender:
         """Does what is due. Returns the seconds until something may be due again, or None."""
         now = self._clock()
         if now < self._not_before:
-            return self._not_before - now
+            self._keep()
+            return self._until(self._not_before)
+        backlog = self._backlog
         try:
+            if backlog is not None:
+                # First, since the lanes' cursors are in it.
+                backlog.inherit()
+                self._send_kept(backlog.inherited_counts(self._create))
             for lane in self.lanes():
                 if lane.greeting is not None:
                     self._greet(lane)
+            if backlog is not None:
+                self._send_kept(backlog.own())
+                for lane, arrived in backlog.finish():
+                    lane.settled(arrived=arrived)
+                    self._let_go(lane)
             while self._waiting or self._take(now):
                 self._post()
+            if backlog is not None and self._send_kept(backlog.inherited_items(), at_most=1):
+                return 0.0
         except _PASSING as error:
-            return self._back_off(error)
+            delay_s = self._back_off(error)
+            self._keep()
+            return delay_s
         except NotAllowed as error:
             self._give_up(error)
             return None
@@ -196,7 +239,7 @@ class Sender:
                 continue
             if room_bytes > _MAX_BODY_BYTES / 2 and room_entries > 0 and self._is_due(lane, now):
                 attempts[lane.job] = lane.attempt
-                entries = lane.take(now, clock_ms)
+                entries = lane.take(now, clock_ms, apart=self._backlog is not None)
                 self._lanes[lane] = now
                 self._waiting.append((lane, entries))
                 room_bytes -= len(dumps(entries))
@@ -210,10 +253,7 @@ class Sender:
         except (*_PASSING, NotAllowed):
             raise
         except ApiError as error:
-            # The request as a whole is refused, and would be again.
-            warn_once(
-                f"refused {error.code}", f"Milepost: a report was refused. {error.message} {error.hint or ''}"
-            )
+            self._say_refused(error)
             self._drop_waiting()
             return
         self._recover()
@@ -223,7 +263,51 @@ class Sender:
             self._settle(lane, range(index, index + len(entries)), answer)
             index += len(entries)
 
-    def _settle(self, lane: Lane, indexes: range, answer: "CheckpointsAnswer") -> None:
+    def _say_refused(self, error: ApiError) -> None:
+        """The request as a whole is refused, and would be again."""
+        warn_once(
+            f"refused {error.code}", f"Milepost: a report was refused. {error.message} {error.hint or ''}"
+        )
+
+    def _keep(self) -> bool:
+        """Moves what cannot be sent from memory into the spool; false where not all of it is there then."""
+        if self._backlog is None:
+            return False
+        now, clock_ms = self._clock(), int(self._wall_clock() * 1000)
+        with self._keeping:
+            if self._waiting:
+                self._waiting = self._backlog.keep(self._waiting)
+            for lane in self.lanes():
+                # One that has not begun may be told by the greeting's answer where it begins.
+                while not self._waiting and lane.begun and lane.has_news():
+                    entries = lane.take(now, clock_ms, apart=True)
+                    self._lanes[lane] = now
+                    self._waiting = self._backlog.keep([(lane, entries)])
+            return not self._waiting
+
+    def _send_kept(self, batches: "Iterator[Batch]", at_most: int | None = None) -> bool:
+        """Sends what is in the spool; true if there may be more of it."""
+        assert self._backlog is not None  # noqa: S101 - its batches
+        for batch in islice(batches, at_most):
+            answer = None
+            try:
+                answer = self._connected().checkpoints(batch.body())
+            except (*_PASSING, NotAllowed):
+                raise
+            except ApiError as error:
+                self._say_refused(error)
+            else:
+                self._recover()
+            self._backlog.settle(batch, answer, self._hear)
+            at_most = None if at_most is None else at_most - 1
+        return at_most == 0
+
+    def _settle(self, lane: Lane, indexes: Container[int], answer: "CheckpointsAnswer") -> None:
+        lane.settled(arrived=self._hear(lane, indexes, answer))
+        self._let_go(lane)
+
+    def _hear(self, lane: Lane, indexes: Container[int], answer: "CheckpointsAnswer") -> bool:
+        """Tells the lane what was answered to its entries; false if one of them was refused."""
         refusals = [error for error in answer.errors if error.index in indexes]
         stale = any(error.code == "stale_attempt" for error in refusals)
         for error in refusals:
@@ -239,7 +323,10 @@ class Sender:
                 lane.told(result.directive, result.attempt, result.job_id)
         if stale:
             lane.told("stop")
-        lane.settled(arrived=not refusals)
+        return not refusals
+
+    def _let_go(self, lane: Lane) -> None:
+        """Reports it no longer, where it was stopped or has said its last."""
         if lane.directive == "stop":
             self._abandon(lane)
         elif lane.ended and not lane.urgent:
@@ -251,10 +338,7 @@ class Sender:
         if greeting is None:
             return
         try:
-            job = self._connected().create_job(greeting)
-            if job.state in _TERMINAL:
-                greeting = self._next_run(greeting, job)
-                job = self._connected().create_job(greeting)
+            key, job = self._create(greeting)
         except (*_PASSING, NotAllowed):
             raise
         except MilepostError as error:
@@ -265,8 +349,16 @@ class Sender:
             self._abandon(lane)
             return
         self._recover()
-        lane.job = greeting["job"]
+        lane.job = key
         lane.greeted(job.model_dump(), int(self._wall_clock() * 1000))
+
+    def _create(self, greeting: Entry) -> "tuple[str, models.Job]":
+        """The job of this body's key, created where there is none; after one that has ended, the next run."""
+        job = self._connected().create_job(greeting)
+        if job.state in _TERMINAL:
+            greeting = self._next_run(greeting, job)
+            job = self._connected().create_job(greeting)
+        return greeting["job"], job
 
     def _next_run(self, greeting: Entry, ended: "models.Job") -> Entry:
         """The body that creates the run after the last one of this key, the same for each of its workers."""
@@ -301,7 +393,12 @@ class Sender:
                 "away", f"Milepost: {error.message} The work goes on; its counts are kept and sent later."
             )
         self._tell_waiting_loops()
-        return delay_s
+        return self._until(self._not_before)
+
+    def _until(self, moment: float) -> float:
+        """Seconds until then; with a spool no longer than until there may be something to keep."""
+        left_s = moment - self._clock()
+        return left_s if self._backlog is None else min(left_s, KEEP_S)
 
     def _give_up(self, error: ApiError) -> None:
         warn_once(
@@ -316,6 +413,8 @@ class Sender:
         A loop that was held goes on untracked; one that was stopped stays so.
         """
         self._forget(lane)
+        if self._backlog is not None:
+            self._backlog.drop(lane)
         if lane.directive != "stop":
             lane.told("continue")
         lane.detach()
@@ -337,20 +436,29 @@ class Sender:
 
 # ------------------------------------------------------------------------------------- one process
 
-_senders: dict[tuple[str, str], Sender] = {}
+_senders: dict[tuple[str, str, str | None], Sender] = {}
 
 
-def sender_for(url: str, key: str) -> Sender:
-    """This process's sender to that server with that key."""
+def sender_for(url: str, key: str, spool: str | None = None) -> Sender:
+    """This process's sender to that server with that key, and that spool."""
 
     def connect() -> "Client":
         from milepost._client import Client
 
         return Client(url, key)
 
-    if (url, key) not in _senders:
-        _senders[url, key] = Sender(connect)
-    return _senders[url, key]
+    def keep() -> "Backlog":
+        from milepost._backlog import Backlog
+
+        return Backlog(spool or "", url, key)
+
+    place = (url, key, spool)
+    if place not in _senders:
+        if spool is not None and find_spec("fcntl") is None:
+            warn_once("spool", "Milepost: a spool needs POSIX file locks, which are not here; there is none.")
+            spool = None
+        _senders[place] = Sender(connect, None if spool is None else keep)
+    return _senders[place]
 
 
 def _deliver_at_exit(sender: Sender) -> None:

@@ -1,5 +1,6 @@
 """Claiming jobs, and functions that work on them."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
 
@@ -15,11 +16,12 @@ def claim(
     *,
     url: str | None = None,
     key: str | None = None,
+    spool: str | os.PathLike[str] | None = None,
 ) -> _job.Job | None:
     """Takes the next job of these kinds (or any) that can run, to be entered as a block. None: there is none.
 
-    Asks the server now. Raises ConfigurationError without an address and a key, TransportError where it gives
-    no answer, and ApiError where it refuses.
+    Asks the server now. `spool` is as for `milepost.job`. Raises ConfigurationError without an address and a
+    key, TransportError where it gives no answer, and ApiError where it refuses.
     """
     from milepost._client import Client
 
@@ -36,7 +38,8 @@ def claim(
         answer["cursor"] = claimed.cursors[worker]
     lane = Lane(claimed.job, _words.name(worker))
     lane.greeted(answer, int(time.time() * 1000))
-    return _job.Job(lane, sender_for(*address), (url, key))
+    folder = _job.spool_folder(spool)
+    return _job.Job(lane, sender_for(*address, folder), (url, key, folder))
 
 
 class Worker:

@@ -1,6 +1,5 @@
 """Tenants, keys and members. These use the functions' environment: SUPABASE_URL and SUPABASE_SECRET_KEY."""
 
-import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ import click
 from rich.markup import escape
 
 from milepost._admin import Admin
+from milepost._settings import Settings
 from milepost.cli import output
 from milepost.cli.output import as_json, print_json
 from milepost.errors import ConfigurationError
@@ -97,7 +97,7 @@ def _local_user(admin: Admin, tenant_id: str) -> str | None:
 
     On this machine only, where nobody signs in.
     """
-    secret, host = os.environ.get("SUPABASE_JWT_SECRET"), urlsplit(admin.url).hostname or ""
+    secret, host = Settings.jwt_secret, urlsplit(admin.url).hostname or ""
     if not secret or not _is_loopback(host):
         return None
     import jwt

@@ -24,7 +24,6 @@ declare
   v_sum     uuid[];
   v_late_jobs    uuid[];
   v_late_workers text[];
-  v_job_id  uuid;
   v_drafts  milepost_private.event_draft[];
   v_due     uuid[];
   v_tenths  uuid[];
@@ -211,9 +210,9 @@ begin
   end if;
 
   -- What is rare: totals and first counts, what arrived out of order, items, stages, states.
-  foreach v_job_id in array coalesce(v_sum, '{}') loop
-    perform milepost_private.sum_job(v_job_id);
-  end loop;
+  if v_sum is not null then
+    perform milepost_private.sum_job(variadic v_sum);
+  end if;
   if v_has.some_items then
     v_drafts := milepost_private.record_items(v_entries, v_now);
   end if;
@@ -250,9 +249,9 @@ begin
   -- A stage that begins has a rhythm of its own.
   select array_agg(distinct d.job_id) into v_staged from unnest(v_drafts) d
   where d.type = 'stage.changed' and d.data ->> 'state' = 'running';
-  foreach v_job_id in array coalesce(v_settle, '{}') loop
-    perform milepost_private.settle_states(v_job_id, v_entries, v_now);
-  end loop;
+  if v_settle is not null then
+    perform milepost_private.settle_states(v_settle, v_entries, v_now);
+  end if;
   if v_drafts is not null then
     perform milepost_private.emit(v_drafts, v_now);
   end if;

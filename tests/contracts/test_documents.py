@@ -1,42 +1,154 @@
-"""What the documents say is there, is there."""
+"""What the documents say is there, is there; and every block of them is run by some test."""
 
+import ast
 import json
+import os
 import re
+import subprocess
+import sys
 import tomllib
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
+from documents import ROOT, blocks
 
 import milepost
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-_PATH = re.compile(r"`([A-Za-z_.][\w.-]*(?:/[\w.-]*)+|[\w-]+\.(?:md|toml|json|sql|py))`")
-_LINK = re.compile(r"\]\(((?!https?:|#)[^)\s]+)\)")
-_CODE = re.compile(r"```.*?```", re.DOTALL)
+_CODE = re.compile(r"^( *)```.*?^\1```", re.MULTILINE | re.DOTALL)
+_SPAN = re.compile(r"`([^`\n]+)`")
+_NAME = re.compile(r"\.?[\w-][\w.-]*(/[\w.*-]+)*/?")
+# Of names without a folder only those that are hardly a reader's own.
+_OURS = re.compile(r"test_\w+\.py|[\w.-]+\.(md|sql|lock)")
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+# What is made, not kept.
+_MADE = {".venv", "node_modules", "public/vendor"}
+_WITHOUT = {".git", ".venv", "node_modules", "vendor", "__pycache__"}
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_path_that_a_document_names_exists(document: Path) -> None:
-    text = _CODE.sub("", document.read_text())
-    top = {path.name for path in ROOT.iterdir()}
-    named = {name for name in _PATH.findall(text) if name.split("/")[0] in top}
-    missing = {name for name in named if not (ROOT / name).exists()}
-    missing |= {link for link in _LINK.findall(text) if not (document.parent / link.split("#")[0]).exists()}
-    assert not missing
+@cache
+def files() -> frozenset[str]:
+    """Every file and folder of the project, from its root."""
+    found = set()
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [name for name in folders if name not in _WITHOUT and not name.endswith("_cache")]
+        for name in [*folders, *names]:
+            found.add(str(Path(folder, name).relative_to(ROOT)))
+    return frozenset(found)
+
+
+DOCUMENTS = sorted(ROOT / name for name in files() if name.endswith(".md"))
+every_document = pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+def text_of(page: Path) -> str:
+    """A page without its fenced blocks."""
+    return _CODE.sub("", page.read_text())
+
+
+@every_document
+def test_every_path_that_a_document_names_exists(page: Path) -> None:
+    top, anywhere = {name.split("/")[0] for name in files()}, {Path(name).name for name in files()}
+    for span in _SPAN.findall(text_of(page)):
+        name = span.split("::")[0].rstrip("/")
+        if not _NAME.fullmatch(name) or name in _MADE:
+            continue
+        if name.split("/")[0] not in top if "/" in name else not _OURS.fullmatch(name):
+            continue
+        assert any(ROOT.glob(name)) or name in anywhere, (
+            f"{page.relative_to(ROOT)} names `{name}`, which is no file or folder of the project. Correct the "
+            "name; if it is the reader's own file, write it without backquotes or in a fenced block."
+        )
+
+
+def anchors_of(page: Path) -> set[str]:
+    """The anchors that GitHub gives the headings of a page."""
+    anchors: set[str] = set()
+    for heading in re.findall(r"^#+ +(.+?) *$", text_of(page), re.MULTILINE):
+        text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).replace("`", "").lower()
+        anchor = "".join(letter for letter in text if letter.isalnum() or letter in " -_").replace(" ", "-")
+        number = 0
+        while (numbered := f"{anchor}-{number}" if number else anchor) in anchors:
+            number += 1
+        anchors.add(numbered)
+    return anchors
+
+
+@every_document
+def test_every_link_of_a_document_leads_somewhere(page: Path) -> None:
+    for link in _LINK.findall(re.sub(r"`[^`\n]*`", "", text_of(page))):
+        if re.match(r"https?:|mailto:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = page if not path else Path(os.path.normpath(page.parent / path))
+        where = f"{page.relative_to(ROOT)} links to {link}"
+        assert target.exists(), f"{where}, and there is no such file."
+        if anchor and target.suffix == ".md":
+            assert anchor in anchors_of(target), (
+                f"{where}, and {target.relative_to(ROOT)} has only these headings: {sorted(anchors_of(target))}."
+            )
 
 
 def test_every_make_target_that_a_document_names_exists() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = {
-        target for document in DOCUMENTS for target in re.findall(r"`make ([a-z]+)`", document.read_text())
-    }
-    named |= {
         target
-        for document in DOCUMENTS
-        for target in re.findall(r"^make ([a-z]+)$", document.read_text(), re.M)
+        for page in DOCUMENTS
+        for target in re.findall(r"(?:^|`)make ([a-z-]+)(?:`|$)", page.read_text(), re.MULTILINE)
     }
     assert named and named <= targets
+
+
+@cache
+def texts_of_tests() -> dict[str, frozenset[str]]:
+    """Of each test module every text in its code, f-strings' parts included."""
+    return {
+        str(module.relative_to(ROOT)): frozenset(
+            node.value
+            for node in ast.walk(ast.parse(module.read_text()))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        )
+        for module in sorted(ROOT.glob("tests/*/**/test_*.py"))
+    }
+
+
+def who_runs(page: str, name: str) -> Iterator[str]:
+    """The test modules that read a page and name this block of it."""
+    for module, texts in texts_of_tests().items():
+        if name in texts and page in texts:
+            yield module
+
+
+def readers(page: str) -> list[str]:
+    """The test modules that the page says run it, and that do read it: by its name or its folder."""
+    said = re.findall(r"`(tests/[\w/]+\.py)`", (ROOT / page).read_text())
+    ways = (page, Path(page).name, str(Path(page).parent), f"{Path(page).parent}/*.md")
+    return [module for module in said if any(way in texts_of_tests().get(module, ()) for way in ways)]
+
+
+@every_document
+def test_every_block_of_a_document_is_run_or_says_why_not(page: Path) -> None:
+    path = str(page.relative_to(ROOT))
+    for block in blocks(path):
+        where = f"{path}, line {block.line}"
+        assert block.language, f"{where}: the block has no language; say ```text if nothing of it can be run."
+        if block.language == "text" or re.search(r"\bNot run\b.*: *\S", block.before):
+            continue
+        is_run = any(who_runs(path, block.name)) if block.name and not readers(path) else bool(readers(path))
+        assert is_run, (
+            f"{where}: no test runs this block. Either give it a name (```{block.language or 'sh'} my-name) and "
+            f'run it by "my-name" in a test module that reads "{path}" (documents.named and documents.run in '
+            "tests/documents.py do it), or tell the reader in the line right before it: "
+            "`Not run by a test: <why>.`"
+        )
+
+
+def test_the_reference_of_the_api_is_what_the_functions_serve() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts/reference.py", "--check"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_version_is_one() -> None:

@@ -8,6 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
+from milepost._version import VERSION
+
 
 class Call(NamedTuple):
     """One request that arrived."""
@@ -99,7 +101,7 @@ class FakePostgrest:
     def reset(self) -> None:
         """Forgets what was asked and told."""
         self.calls.clear()
-        self.replies = {"record_checkpoints": recorded, "ping": Reply("ok")}
+        self.replies = {"record_checkpoints": recorded, "schema_version": Reply(f'"{VERSION}"')}
 
     def answer(self, call: Call) -> Reply:
         """Keeps the call and answers it; without a reply, as PostgREST answers an unknown function."""

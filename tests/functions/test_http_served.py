@@ -114,7 +114,17 @@ def test_a_sender_that_hangs_up_harms_nobody(port: int, head: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/jobs/%00", "/v1/jobs/%ff%fe", "//v1/jobs", "/v1/jobs/a//items", "/%2e%2e/etc/passwd"]
+    "path",
+    [
+        "/v1/jobs/%00",
+        "/v1/jobs/%ff%fe",
+        "//v1/jobs",
+        "/v1/jobs/a//items",
+        "/%2e%2e/etc/passwd",
+        "/v1/jobs/a%0ab",
+        "/v1/jobs/a%0d%0aSet-Cookie:%20a=b",
+        "/robots.txt",
+    ],
 )
 def test_a_strange_path_is_answered_in_the_one_shape(port: int, path: str) -> None:
     status, body = ask(port, "GET", path)

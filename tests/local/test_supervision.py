@@ -1,23 +1,15 @@
 """A part that dies is started again, and the stack says so."""
 
-import os
 import shutil
 import signal
 from pathlib import Path
 
 import httpx
 import psycopg
-from dev_process import Dev, dev, eventually
+from dev_process import dev, eventually
 
 from milepost.local import CHECKOUT
 from milepost.local.stack import Access
-
-
-def kill(running: Dev, words: str) -> int:
-    """Kills the oldest process with these words in its command line."""
-    pid = min(pid for pid, command in running.family().items() if words in command)
-    os.kill(pid, signal.SIGKILL)
-    return pid
 
 
 def rest_answers(access: Access) -> bool:
@@ -65,18 +57,18 @@ def test_killed_parts_come_back_and_it_says_so() -> None:
         access = running.ready()
         assert rest_answers(access)
 
-        kill(running, "postgrest")
+        running.kill("postgrest")
         assert "PostgREST ended (SIGKILL); starting it again" in running.said("PostgREST ended")
         eventually(lambda: rest_answers(access), "PostgREST answers again")
 
-        kill(running, "functions_framework")
+        running.kill("functions_framework")
         assert "ended (SIGKILL); starting it again" in running.said("functions' process ended (")
         eventually(
             lambda: httpx.get(f"{access.api_url}/health").status_code not in (502, 503),
             "the functions answer again",
         )
 
-        kill(running, "bin/postgres")
+        running.kill("bin/postgres")
         assert "Postgres ended (SIGKILL); starting it again" in running.said("Postgres ended (")
         eventually(lambda: database_answers(access), "Postgres answers again, at its old address")
         eventually(lambda: rest_answers(access), "PostgREST has found it again")

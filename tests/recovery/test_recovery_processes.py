@@ -5,7 +5,8 @@ import threading
 
 import psycopg
 import pytest
-from loops import Loops, Wire, eventually
+from dev_process import eventually
+from loops import Loops, Wire
 from running_stack import RunningStack
 
 LONG_S = 3000

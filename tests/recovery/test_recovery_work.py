@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from loops import KIND, Loops, eventually
+from dev_process import eventually
+from loops import KIND, Loops
 
 PROGRAM = """
 from milepost import _work

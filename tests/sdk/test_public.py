@@ -4,6 +4,8 @@ import inspect
 import tomllib
 from pathlib import Path
 
+import pytest
+
 import milepost
 from milepost import errors
 
@@ -15,6 +17,16 @@ def test_the_public_names_are_these() -> None:
         if not name.startswith("_") and not inspect.ismodule(vars(milepost)[name])
     }
     assert public == set(milepost.__all__)
+
+
+@pytest.mark.parametrize("name", milepost.__all__)
+def test_every_public_name_says_what_it_is(name: str) -> None:
+    public = getattr(milepost, name)
+    assert public.__doc__
+    if inspect.isclass(public):
+        for member, value in inspect.getmembers(public):
+            if not member.startswith("_") and (callable(value) or isinstance(value, property)):
+                assert value.__doc__, f"{name}.{member}"
 
 
 def test_the_version_is_the_project_s() -> None:

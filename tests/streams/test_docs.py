@@ -1,5 +1,6 @@
 """Every snippet of docs/realtime.md runs, and hears what it promises."""
 
+import json
 import os
 import queue
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+from documents import named
 from running_stack import RunningStack, Tenant
 from talking import Api
 
@@ -27,6 +29,7 @@ SNIPPETS = {
     for language, name, code in re.findall(
         r"^```(\w+) ([\w-]+)\n(.*?)^```$", (ROOT / "docs/realtime.md").read_text(), re.MULTILINE | re.DOTALL
     )
+    if language != "json"
 }
 # What each says once the job moves while it listens.
 HEARD = {
@@ -55,6 +58,18 @@ def test_every_snippet_that_can_run_is_run() -> None:
     runnable = [language for language in fences if language not in ("json", "text")]
     assert len(runnable) == len(SNIPPETS)
     assert set(SNIPPETS) == set(HEARD) == set(FIRST)
+
+
+def test_the_message_has_the_fields_that_messages_have(stack: RunningStack, worker: Api) -> None:
+    shown = json.loads(named("docs/realtime.md")["message"].code)
+    worker.post({"job": "nightly-import", "items_total": 10}, {"job": "nightly-import", "items_completed": 1})
+    (sent,) = stack.sql(
+        "select payload from realtime.messages where topic = %s and event = 'job.progress' limit 1",
+        (f"job:{worker.job('nightly-import')['job_id']}",),
+    )
+    # Realtime adds an id of its own.
+    assert shown.keys() == sent["payload"].keys() - {"id"}
+    assert shown["data"].keys() - {"..."} <= sent["payload"]["data"].keys()
 
 
 @pytest.mark.timeout(90)

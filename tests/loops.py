@@ -10,41 +10,34 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
+from dev_process import PATIENCE_S
 from running_stack import RunningStack, Tenant
 
 Row = dict[str, Any]
 
-PATIENCE_S = 60.0
 HERE = Path(__file__).parent
 KIND = "recovery"
-
-
-def eventually(condition: Callable[[], object], what: str) -> None:
-    """Waits until it is so, with a deadline that only a failure meets."""
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end, f"after {PATIENCE_S:.0f} s still not: {what}"
-        time.sleep(0.02)
 
 
 class Loop:
     """One process of loop.py."""
 
-    def __init__(self, environment: dict[str, str], facts: Row) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "loop.py"), json.dumps(facts)],
-            env=os.environ | environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-        )
+    def __init__(self, environment: dict[str, str], facts: Row, log: Path) -> None:
+        self._log = log
+        with log.open("w") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, str(HERE / "loop.py"), json.dumps(facts)],
+                env=os.environ | environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+                bufsize=1,
+            )
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
@@ -63,6 +56,10 @@ class Loop:
     def hear(self) -> str:
         """The next thing it says."""
         return self._lines.get(timeout=PATIENCE_S)
+
+    def logged(self) -> str:
+        """What it has written to stderr."""
+        return self._log.read_text()
 
     def is_silent(self) -> bool:
         return self._lines.empty()
@@ -119,6 +116,7 @@ class Loops:
         *,
         in_stage: bool = False,
         skew_s: float = 0,
+        named: bool = False,
         url: str | None = None,
         **fields: object,
     ) -> Loop:
@@ -128,10 +126,10 @@ class Loops:
             fields["items_total"] = items
         facts = {
             "job": job, "claims": job is None, "kind": KIND, "fields": fields,
-            "items": items, "in_stage": in_stage, "skew_s": skew_s, "done": str(self.done_file),
+            "items": items, "in_stage": in_stage, "skew_s": skew_s, "named": named, "done": str(self.done_file),
         }  # fmt: skip
         environment = {"MILEPOST_URL": url or self.stack.api_url, "MILEPOST_KEY": self.tenant.worker_key}
-        self._loops.append(Loop(environment, facts))
+        self._loops.append(Loop(environment, facts, Path(self._folder.name, f"log-{len(self._loops)}")))
         return self._loops[-1]
 
     def begun(self, *arguments: Any, **options: Any) -> Loop:

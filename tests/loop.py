@@ -1,20 +1,21 @@
 """A worker's loop in a process of its own, which does what it is told on stdin and tells what came of it.
 
 item: does the next item; flush: waits for delivery; hang: hangs while its heartbeat goes on;
-end: leaves the loop.
+jump N: its clock jumps so many seconds; files N: no file may be longer than so many bytes from here on;
+devour: takes more memory than there is; end: leaves the loop.
 Each item that is done is a line in the file `done`, as an outside effect would be.
 """
 
 import json
+import resource
 import sys
 import threading
 import time
 from pathlib import Path
 
 facts = json.loads(sys.argv[1])
-if facts["skew_s"]:
-    clock = time.time
-    time.time = lambda: clock() + facts["skew_s"]
+clock = time.time
+time.time = lambda: clock() + facts["skew_s"]
 
 import milepost  # noqa: E402 - after the clock is off
 import milepost._sender  # noqa: E402
@@ -32,19 +33,29 @@ def loop(job: milepost.Job) -> None:
     offset = job.cursor["offset"] if job.cursor else 0
     say(f"begins at {offset} in attempt {job.attempt}")
     for order in sys.stdin:
-        match order.strip():
-            case "item":
+        match order.split():
+            case ["item"]:
                 with Path(facts["done"]).open("a") as done:
                     done.write(f"{offset}\n")
                 offset += 1
+                if facts["named"]:
+                    job.item(f"item {offset}", "completed")
                 counts.advance(1, cursor={"offset": offset})
                 say(f"did {offset}")
-            case "flush":
+            case ["flush"]:
                 say(f"flushed {job.flush(30)}")
-            case "hang":
+            case ["hang"]:
                 say("hangs")
                 threading.Event().wait()
-            case "end":
+            case ["jump", seconds]:
+                facts["skew_s"] += float(seconds)
+            case ["files", longest]:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (int(longest), int(longest)))
+            case ["devour"]:
+                taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+                resource.setrlimit(resource.RLIMIT_DATA, (2 * taken, 2 * taken))
+                bytearray(4 * taken)
+            case ["end"]:
                 return
 
 
@@ -64,4 +75,6 @@ try:
             say("cleans up")
 except milepost.JobStopped as stopped:
     say(type(stopped).__name__)
+except MemoryError:
+    say("MemoryError")
 say("left")

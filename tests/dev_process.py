@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -47,6 +48,14 @@ class Dev:
     def family(self) -> dict[int, str]:
         """Every process that descends from it, with its command line."""
         return descendants(self.process.pid)
+
+    def pids(self, words: str) -> list[int]:
+        """Its processes with these words in their command lines, the oldest first."""
+        return sorted(pid for pid, command in self.family().items() if words in command)
+
+    def kill(self, words: str) -> None:
+        """Kills the oldest process with these words in its command line."""
+        os.kill(self.pids(words)[0], signal.SIGKILL)
 
     def end(self, signal_number: int) -> tuple[int, str]:
         """Sends the signal and returns the exit code and stderr."""
