@@ -4,6 +4,7 @@ import runpy
 
 for module in (
     "benchmarks.ingest",
+    "benchmarks.storage",
     "benchmarks.latency",
     "benchmarks.sdk",
     "benchmarks.liveness.run",

@@ -5,7 +5,8 @@ with the columns and indexes of milepost.checkpoints and milepost.jobs, and does
 validation, no lanes, no estimator, no events. Ours is POST /v1/checkpoints with everything on: functions-framework,
 PostgREST, Postgres, no gateway between them. Both have one connection, the same Postgres with fsync and
 synchronous_commit, 200 jobs of which at most 20 are in a batch, and what they send is made before the clock runs.
-Each round asks each way once, in turn, so that other work on the machine hits all of them.
+Each round asks each way once, in turn, so that other work on the machine hits all of them. Beside the time that passed
+stands the CPU time of each process, which other work on the machine changes little (Linux).
 
     python -m benchmarks.ingest [seconds for each size]
 """
@@ -21,11 +22,14 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jwt
 import psycopg
 
+from functions.bodies import Body
+from functions.checkpoints import _call
 from milepost.local import CHECKOUT
 from milepost.local.guardian import Guardian
 from milepost.local.ports import HOST, free_port
@@ -77,6 +81,8 @@ from (select job, max(done) as done from added group by job) n where j.id = n.jo
 
 Rows = list[tuple[int, int]]
 """Of each checkpoint the number of its job, and its seq."""
+Way = Callable[[Rows], Callable[[], object]]
+"""Makes of a batch what is sent, and returns what sends it."""
 
 
 class Load:
@@ -85,13 +91,16 @@ class Load:
     def __init__(self) -> None:
         self.seq = [0] * JOBS
 
+    def next(self, job: int) -> int:
+        self.seq[job] += 1
+        return self.seq[job]
+
     def batch(self, size: int) -> Rows:
         jobs = random.sample(range(JOBS), min(JOBS_A_BATCH, size))
         rows = []
         for place in range(size):
             job = jobs[place % len(jobs)]
-            self.seq[job] += 1
-            rows.append((job, self.seq[job]))
+            rows.append((job, self.next(job)))
         return rows
 
 
@@ -121,6 +130,8 @@ class Stack:
     worker_key: str
     key_hash: str
     tenant_id: str
+    processes: dict[str, int]
+    """The process of each part, by its name; its descendants are of the part, too."""
 
 
 @contextmanager
@@ -128,7 +139,7 @@ def serving() -> Iterator[Stack]:
     """Postgres with fsync, PostgREST, and the functions under functions-framework, straight behind each other."""
     with Guardian() as guardian:
         postgres = Postgres(guardian, durable=True)
-        postgres.start()
+        server = postgres.start()
         with postgres.connect() as database:
             for source in (HERE / "supabase.sql", HERE / "realtime/schema.sql"):
                 database.execute(source.read_text().encode())
@@ -138,10 +149,10 @@ def serving() -> Iterator[Stack]:
             ((key,),) = database.execute("select milepost.create_key(%s, 'worker')", (tenant_id,))
             ((key_hash,),) = database.execute("select key_hash from milepost_private.keys")
             postgrest = PostgREST(guardian, jwt_secret=SECRET)
-            postgrest.start(postgres.url(user="authenticator", password="authenticator"))  # noqa: S106
+            rest = postgrest.start(postgres.url(user="authenticator", password="authenticator"))  # noqa: S106
             token = jwt.encode({"role": "service_role"}, SECRET)
             port = free_port()
-            guardian.spawn(
+            functions = guardian.spawn(
                 [
                     *(sys.executable, "-m", "functions_framework", "--target=api", f"--host={HOST}"),
                     *(f"--port={port}", f"--source={CHECKOUT / 'benchmarks/straight.py'}"),
@@ -155,7 +166,18 @@ def serving() -> Iterator[Stack]:
                 },
                 log=guardian.directory / "functions.log",
             )
-            yield Stack(database, postgrest.port, port, token, key["key"], key_hash, tenant_id)
+            pids = {"functions": functions.pid, "PostgREST": rest.pid, "Postgres": server.pid}
+            yield Stack(database, postgrest.port, port, token, key["key"], key_hash, tenant_id, pids)
+
+
+def cpu_ms(pid: int) -> float:
+    """CPU time of a process and its descendants, in ms."""
+    spent = 0.0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(FileNotFoundError):
+            spent += int((task / "schedstat").read_text().split()[0]) / 1e6
+            spent += sum(cpu_ms(int(child)) for child in (task / "children").read_text().split())
+    return spent
 
 
 class Asking:
@@ -183,8 +205,8 @@ def until_it_answers(port: int) -> None:
     raise TimeoutError("the functions did not come up")
 
 
-def ways(stack: Stack, load: Load) -> dict[str, Callable[[Rows], Callable[[], object]]]:
-    """Each way makes of a batch what it sends, and returns what sends it."""
+def ways(stack: Stack) -> dict[str, Way]:
+    """The floors, and ours seen from further and further outside."""
     over_http = Asking(
         stack.functions_port, "/v1/checkpoints", {"Authorization": f"Bearer {stack.worker_key}"}
     )
@@ -193,7 +215,7 @@ def ways(stack: Stack, load: Load) -> dict[str, Callable[[Rows], Callable[[], ob
         "/rpc/record_checkpoints",
         {"Authorization": f"Bearer {stack.service_token}", "Content-Profile": "milepost"},
     )
-    caller = {"key_hash": stack.key_hash}
+    caller = json.dumps({"key_hash": stack.key_hash}).encode()
     until_it_answers(stack.functions_port)
     over_http(json.dumps(checkpoints([(job, 0) for job in range(JOBS)])).encode())
     stack.database.execute(FLOOR_TABLES.encode())
@@ -210,14 +232,18 @@ def ways(stack: Stack, load: Load) -> dict[str, Callable[[Rows], Callable[[], ob
             NARROW_FLOOR, (jobs, seqs, [seq * 10 for seq in seqs]), prepare=True
         )
 
+    def as_functions_send(rows: Rows) -> bytes:
+        raw = json.dumps(checkpoints(rows)).encode()
+        return _call(caller, Body(raw, checkpoints(rows)), checkpoints(rows), {})
+
     def in_sql(rows: Rows) -> Callable[[], object]:
-        body = json.dumps({"caller": caller, "checkpoints": checkpoints(rows)})
+        body = as_functions_send(rows).decode()
         return lambda: stack.database.execute(
             "select milepost.record_checkpoints(%s::jsonb)", (body,), prepare=True
         )
 
     def by_postgrest(rows: Rows) -> Callable[[], object]:
-        body = json.dumps({"caller": caller, "checkpoints": checkpoints(rows)}).encode()
+        body = as_functions_send(rows)
         return lambda: straight(body)
 
     def by_functions(rows: Rows) -> Callable[[], object]:
@@ -233,23 +259,39 @@ def ways(stack: Stack, load: Load) -> dict[str, Callable[[Rows], Callable[[], ob
     }
 
 
-def measure(
-    asking: dict[str, Callable[[Rows], Callable[[], object]]], load: Load, size: int, seconds: float
-) -> dict[str, list[float]]:
-    """For each way, how many seconds its batches took, one after another in turn."""
-    took: dict[str, list[float]] = {way: [] for way in asking}
-    for rounds in range(10_000):
-        if rounds == WARM_UP:
-            end = time.monotonic() + seconds
-        if rounds > WARM_UP and time.monotonic() > end:
-            break
+@dataclass
+class Spent:
+    """What the batches of one way took: ms that passed for each, CPU ms of all together by part."""
+
+    passed: list[float]
+    cpu: dict[str, float]
+
+    def total(self) -> float:
+        """CPU ms of a batch."""
+        return sum(self.cpu.values()) / len(self.passed)
+
+
+def measure(stack: Stack, asking: dict[str, Way], load: Load, size: int, seconds: float) -> dict[str, Spent]:
+    """What each way spends on batches of this size, asked one after another in turn."""
+    spent = {way: Spent([], {}) for way in asking}
+    end = None
+    while end is None or time.monotonic() < end:
         for way, made in asking.items():
             send = made(load.batch(size))
-            began = time.perf_counter()
+            before = {part: cpu_ms(pid) for part, pid in stack.processes.items()}
+            client, began = time.process_time(), time.perf_counter()
             send()
-            if rounds >= WARM_UP:
-                took[way].append(time.perf_counter() - began)
-    return took
+            passed, client = time.perf_counter() - began, time.process_time() - client
+            after = {part: cpu_ms(pid) for part, pid in stack.processes.items()}
+            ours = spent[way].cpu
+            ours["client"] = ours.get("client", 0) + 1000 * client
+            for part, ms in after.items():
+                ours[part] = ours.get(part, 0) + ms - before[part]
+            spent[way].passed.append(1000 * passed)
+        if end is None and len(spent["floor"].passed) == WARM_UP:
+            spent = {way: Spent([], {}) for way in asking}
+            end = time.monotonic() + seconds
+    return spent
 
 
 def main() -> None:
@@ -257,20 +299,20 @@ def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 8
     with serving() as stack:
         load = Load()
-        asking = ways(stack, load)
+        asking = ways(stack)
         print(
-            f"{'batch':>6} {'ms':>8} "
-            + " ".join(f"{way:>10}" for way in asking)
-            + f" {'x floor':>8} {'x narrow':>8}"
+            f"{'batch':>6} {'way':<10} {'median ms':>10} {'least ms':>9} {'CPU ms':>8} {'x floor: median':>16} {'least':>6} {'CPU':>6}"
         )
         for size in SIZES:
-            took = measure(asking, load, size, seconds)
-            for what, of in (("median", statistics.median), ("least", min)):
-                ms = {way: 1000 * of(times) for way, times in took.items()}
+            took = measure(stack, asking, load, size, seconds)
+            floor = took["floor"]
+            for way, spent in took.items():
+                median, least = statistics.median(spent.passed), min(spent.passed)
+                parts = ", ".join(f"{part} {ms / len(spent.passed):.2f}" for part, ms in spent.cpu.items())
                 print(
-                    f"{size:>6} {what:>8} "
-                    + " ".join(f"{value:>10.2f}" for value in ms.values())
-                    + f" {ms['functions'] / ms['floor']:>8.2f} {ms['functions'] / ms['narrow']:>8.2f}",
+                    f"{size:>6} {way:<10} {median:>10.2f} {least:>9.2f} {spent.total():>8.2f}"
+                    f" {median / statistics.median(floor.passed):>16.2f} {least / min(floor.passed):>6.2f}"
+                    f" {spent.total() / floor.total():>6.2f}   {parts}",
                     flush=True,
                 )
 

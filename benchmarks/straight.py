@@ -4,18 +4,17 @@ import sys
 from functools import cache
 from pathlib import Path
 
-import httpx
-
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from functions import database
+from functions.connections import Connections
 from functions.main import api as api
 from functions.settings import Settings
 
 
 @cache
-def address(rpc: str) -> httpx.URL:
-    return httpx.URL(f"{Settings.supabase_url}/rpc/{rpc}")
+def connections() -> Connections:
+    return Connections(Settings.supabase_url)
 
 
-database.address = address
+database.connections = connections

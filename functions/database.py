@@ -3,19 +3,16 @@
 import json
 import re
 from collections.abc import Mapping
-from contextlib import closing
 from functools import cache
 from typing import Any
 
-import httpx
-
 from functions import journal, tracing
 from functions.callers import Caller, KeyCaller
+from functions.connections import Answer, Connections, NoAnswer
 from functions.refusals import Broken, FromDatabase, Outdated, Refused, Unauthorized, Unavailable
 from functions.settings import Settings
 from milepost._version import VERSION, misfit
 
-_TIMEOUT = {"timeout": httpx.Timeout(10, connect=3).as_dict()}
 _HEADERS = {"Content-Profile": "milepost", "Content-Type": "application/json", "Accept": "application/json"}
 
 # https://postgrest.org/en/v12/references/errors.html and https://www.postgresql.org/docs/17/errcodes-appendix.html
@@ -67,20 +64,13 @@ def check_schema() -> None:
         raise Outdated(VERSION, schema)
 
 
-# Without httpx.Client: its redirects, cookies and URL joining would take longer than all else done here.
 @cache
-def connections() -> httpx.HTTPTransport:
-    """The process's connections to PostgREST, kept open between requests."""
-    limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=60)
-    return httpx.HTTPTransport(limits=limits, trust_env=False)
+def connections() -> Connections:
+    """The process's connections to PostgREST."""
+    return Connections(f"{Settings.supabase_url}/rest/v1")
 
 
-@cache
-def address(rpc: str) -> httpx.URL:
-    return httpx.URL(f"{Settings.supabase_url}/rest/v1/rpc/{rpc}")
-
-
-def _post(rpc: str, args: Mapping[str, Any] | bytes, headers: Mapping[str, str]) -> httpx.Response:
+def _post(rpc: str, args: Mapping[str, Any] | bytes, headers: Mapping[str, str]) -> Answer:
     content = args if isinstance(args, bytes) else json.dumps(args).encode()
     response = _send(rpc, content, headers)
     if not response.is_success and _may_succeed_now(_error(response)):
@@ -88,20 +78,15 @@ def _post(rpc: str, args: Mapping[str, Any] | bytes, headers: Mapping[str, str])
     return response
 
 
-def _send(rpc: str, content: bytes, headers: Mapping[str, str]) -> httpx.Response:
-    request = httpx.Request(
-        "POST",
-        address(rpc),
-        headers={**_HEADERS, **headers, "X-Correlation-Id": journal.correlation_id.get()},
-        content=content,
-        extensions=_TIMEOUT,
-    )
+def _send(rpc: str, content: bytes, headers: Mapping[str, str]) -> Answer:
+    headers = {**_HEADERS, **headers, "X-Correlation-Id": journal.correlation_id.get()}
     try:
-        with tracing.calling(rpc), closing(connections().handle_request(request)) as response:
-            response.read()
-    except httpx.TransportError as error:
-        raise Unavailable("the database did not answer", rpc=rpc, error=repr(error)) from None
-    return response
+        with tracing.calling(rpc):
+            return connections().post(f"/rpc/{rpc}", content, headers)
+    except NoAnswer as error:
+        raise Unavailable("the database did not answer", rpc=rpc, error=repr(error.__cause__)) from None
+    except ValueError:  # It would tell the key that it is about.
+        raise Broken("a setting is no text that a header may have", rpc=rpc) from None
 
 
 def _may_succeed_now(error: Mapping[str, Any]) -> bool:
@@ -113,9 +98,9 @@ def _may_succeed_now(error: Mapping[str, Any]) -> bool:
     return code in _MET_ANOTHER or (code == "23514" and "violates partition constraint" in message)
 
 
-def _error(response: httpx.Response) -> dict[str, Any]:
+def _error(response: Answer) -> dict[str, Any]:
     try:
-        error = response.json()
+        error = json.loads(response.content)
     except ValueError:
         return {}
     return error if isinstance(error, dict) else {}
@@ -134,22 +119,22 @@ def _outdated(rpc: str) -> Outdated | None:
     return None
 
 
-def _refusal(rpc: str, response: httpx.Response) -> Refused:
+def _refusal(rpc: str, response: Answer) -> Refused:
     error = _error(response)
     code = str(error.get("code"))
     if code in _NO_SUCH_FUNCTION and (outdated := _outdated(rpc)):
         return outdated
     if _OUR_CODE.fullmatch(code):
         kept = {name: response.headers[name] for name in ("Retry-After",) if name in response.headers}
-        return FromDatabase(response.status_code, error, kept)
+        return FromDatabase(response.status, error, kept)
     facts: dict[str, Any] = {
         "rpc": rpc,
-        "status": response.status_code,
+        "status": response.status,
         "code": code,
         "error": error.get("message"),
     }
     if code in _MET_ANOTHER or _AWAY.fullmatch(code):
         return Unavailable("the database is away or too busy", **facts)
-    if code == "None" and response.status_code in (429, 502, 503, 504, 520, 521, 522, 523, 524):
+    if code == "None" and response.status in (429, 502, 503, 504, 520, 521, 522, 523, 524):
         return Unavailable("the gateway before the database refused", **facts)
     return Broken("the database answered what nobody expected", **facts)

@@ -5262,7 +5262,8 @@ grant execute on function milepost_private.said(jsonb) to service_role;
 -- Call it with the jobs' rows locked: an entry without seq takes its lane's next one.
 create or replace function milepost_private.parse_checkpoints(
   caller milepost_private.caller, body jsonb, refs text[], job_ids uuid[], at timestamptz,
-  out entries milepost_private.entry[], out some_refused boolean, out some_stages boolean, out some_items boolean, out some_cursors boolean
+  out entries milepost_private.entry[], out some_refused boolean, out some_stages boolean, out some_items boolean, out some_cursors boolean,
+  out some_facts boolean
 )
 returns record
 language plpgsql
@@ -5278,18 +5279,21 @@ begin
     left join unnest(refs, job_ids) as r (job, job_id) on r.job = d.job
     left join milepost.jobs j on j.job_id = r.job_id
     left join milepost.lanes l on l.job_id = j.job_id and l.worker = d.worker
-  ), judged as (
+  ), judged as materialized (
     select s.*, k.job_id, k.attempt as current_attempt, k.seq as lane_seq, k.seen,
            case when coalesce(k.kind, s.kind, 'default') <> all (caller.kinds) or s.kind <> all (caller.kinds) then 'not_allowed'
                 when k.job_id is null then case when s.attempt > 1 then 'unknown_attempt' else 'job_not_found' end
                 when s.attempt < k.attempt then 'stale_attempt'
                 when s.attempt > k.attempt then 'unknown_attempt' end as refusal
     from said s join known k on k.lane = s.lane
-  ), numbered as (
-    select g.*, max(g.seq) over (partition by g.lane) as last_seq,
+  ), places as (
+    -- Apart from all else that was said, since a window keeps its rows.
+    select g.n, max(g.seq) over (partition by g.lane) as last_seq,
            max(g.at) filter (where g.refusal is null) over (partition by g.lane) as last_at,
            row_number() over (partition by g.lane, g.attempt, g.seq order by g.n) as nth
     from judged g
+  ), numbered as (
+    select g.*, p.last_seq, p.last_at, p.nth from judged g join places p on p.n = g.n
   )
   select array_agg(row(
       s.n, s.job, s.job_id, s.worker, coalesce(s.attempt, s.current_attempt),
@@ -5302,13 +5306,14 @@ begin
       s.batch, s.stages, s.items, s.cursor, s.names_cursor, s.rate_limited_until, s.names_rate_limit,
       s.processing_deadline_ms, s.names_deadline, s.metadata, s.kind, s.name, s.unit, s.traceparent
     )::milepost_private.entry order by s.n),
-    bool_or(s.refusal is not null), bool_or(s.stages is not null), bool_or(s.items is not null), bool_or(s.names_cursor)
-  into entries, some_refused, some_stages, some_items, some_cursors
+    bool_or(s.refusal is not null), bool_or(s.stages is not null), bool_or(s.items is not null), bool_or(s.names_cursor),
+    bool_or(s.names_rate_limit or s.names_deadline or coalesce(s.kind, s.name, s.unit) is not null or s.metadata is not null)
+  into entries, some_refused, some_stages, some_items, some_cursors, some_facts
   from numbered s;
 end;
 $$;
 comment on function milepost_private.parse_checkpoints(milepost_private.caller, jsonb, text[], uuid[], timestamptz) is
-'A request''s checkpoints as entries in their order, and whether some are refused, have stages, items or cursors. refs and job_ids say which job is meant by which name.';
+'A request''s checkpoints as entries in their order, and whether some are refused, have stages, items, cursors or facts. refs and job_ids say which job is meant by which name.';
 revoke execute on function milepost_private.parse_checkpoints(milepost_private.caller, jsonb, text[], uuid[], timestamptz) from public, anon, authenticated;
 grant execute on function milepost_private.parse_checkpoints(milepost_private.caller, jsonb, text[], uuid[], timestamptz) to service_role;
 
@@ -5504,6 +5509,71 @@ comment on function milepost_private.commit_stage_counts(milepost_private.entry[
 'Keeps, for each lane that says a cursor, its stages'' counts as they are at it.';
 revoke execute on function milepost_private.commit_stage_counts(milepost_private.entry[]) from public, anon, authenticated;
 grant execute on function milepost_private.commit_stage_counts(milepost_private.entry[]) to service_role;
+
+-- ==== sql/schema/47_record_facts.sql
+
+-- record_facts: what entries say of their jobs beside counts: kind, name, unit, metadata, deadline and rate limit. Of each
+-- lane and field the greatest seq counts; between lanes the later receipt wins. Call it when the lanes are there.
+create or replace function milepost_private.record_facts(entries milepost_private.entry[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  with folded as (
+    select e.job_id, e.worker, max(e.n) as n,
+           (array_agg(e.rate_limited_until order by e.seq desc) filter (where e.names_rate_limit))[1] as rate_limited_until,
+           coalesce(max(e.seq) filter (where e.names_rate_limit), -1) as rate_limited_seq,
+           (array_agg(e.processing_deadline_ms order by e.seq desc) filter (where e.names_deadline))[1] as deadline_ms,
+           coalesce(max(e.seq) filter (where e.names_deadline), -1) as deadline_seq,
+           (array_agg(e.metadata order by e.seq desc) filter (where e.metadata is not null))[1] as metadata,
+           coalesce(max(e.seq) filter (where e.metadata is not null), -1) as metadata_seq,
+           (array_agg(e.kind order by e.seq desc) filter (where e.kind is not null))[1] as kind,
+           coalesce(max(e.seq) filter (where e.kind is not null), -1) as kind_seq,
+           (array_agg(e.name order by e.seq desc) filter (where e.name is not null))[1] as name,
+           coalesce(max(e.seq) filter (where e.name is not null), -1) as name_seq,
+           (array_agg(e.unit order by e.seq desc) filter (where e.unit is not null))[1] as unit,
+           coalesce(max(e.seq) filter (where e.unit is not null), -1) as unit_seq
+    from unnest(entries) e
+    group by e.job_id, e.worker
+  ), news as (
+    select f.*, f.rate_limited_seq > l.rate_limited_seq as has_rate_limit, f.deadline_seq > l.deadline_seq as has_deadline,
+           f.metadata_seq > l.metadata_seq as has_metadata, f.kind_seq > l.kind_seq as has_kind,
+           f.name_seq > l.name_seq as has_name, f.unit_seq > l.unit_seq as has_unit
+    from folded f join milepost.lanes l on l.job_id = f.job_id and l.worker = f.worker
+  ), kept as (
+    update milepost.lanes l set
+      rate_limited_seq = greatest(l.rate_limited_seq, n.rate_limited_seq), deadline_seq = greatest(l.deadline_seq, n.deadline_seq),
+      metadata_seq = greatest(l.metadata_seq, n.metadata_seq), kind_seq = greatest(l.kind_seq, n.kind_seq),
+      name_seq = greatest(l.name_seq, n.name_seq), unit_seq = greatest(l.unit_seq, n.unit_seq)
+    from news n where l.job_id = n.job_id and l.worker = n.worker
+      and (n.has_rate_limit or n.has_deadline or n.has_metadata or n.has_kind or n.has_name or n.has_unit)
+  )
+  update milepost.jobs j set
+    rate_limited_until = case when c.has_rate_limit then c.rate_limited_until else j.rate_limited_until end,
+    processing_deadline_ms = case when c.has_deadline then c.deadline_ms else j.processing_deadline_ms end,
+    metadata = coalesce(c.metadata, j.metadata), kind = coalesce(c.kind, j.kind), name = coalesce(c.name, j.name),
+    unit = coalesce(c.unit, j.unit)
+  from (
+    select n.job_id, bool_or(n.has_rate_limit) as has_rate_limit, bool_or(n.has_deadline) as has_deadline,
+           (array_agg(n.rate_limited_until order by n.n desc) filter (where n.has_rate_limit))[1] as rate_limited_until,
+           (array_agg(n.deadline_ms order by n.n desc) filter (where n.has_deadline))[1] as deadline_ms,
+           (array_agg(n.metadata order by n.n desc) filter (where n.has_metadata))[1] as metadata,
+           (array_agg(n.kind order by n.n desc) filter (where n.has_kind))[1] as kind,
+           (array_agg(n.name order by n.n desc) filter (where n.has_name))[1] as name,
+           (array_agg(n.unit order by n.n desc) filter (where n.has_unit))[1] as unit
+    from news n
+    where n.has_rate_limit or n.has_deadline or n.has_metadata or n.has_kind or n.has_name or n.has_unit
+    group by n.job_id
+  ) c
+  where j.job_id = c.job_id;
+end;
+$$;
+comment on function milepost_private.record_facts(milepost_private.entry[]) is
+'Records what checkpoints say of kind, name, unit, metadata, deadline and rate limit of their jobs.';
+revoke execute on function milepost_private.record_facts(milepost_private.entry[]) from public, anon, authenticated;
+grant execute on function milepost_private.record_facts(milepost_private.entry[]) to service_role;
 
 -- ==== sql/schema/47_record_items.sql
 
@@ -5894,18 +5964,6 @@ begin
            coalesce(max(e.seq) filter (where e.names_message), -1) as message_seq,
            (array_agg(e.cursor order by e.seq desc) filter (where e.names_cursor))[1] as cursor,
            coalesce(max(e.seq) filter (where e.names_cursor), -1) as cursor_seq,
-           (array_agg(e.rate_limited_until order by e.seq desc) filter (where e.names_rate_limit))[1] as rate_limited_until,
-           coalesce(max(e.seq) filter (where e.names_rate_limit), -1) as rate_limited_seq,
-           (array_agg(e.processing_deadline_ms order by e.seq desc) filter (where e.names_deadline))[1] as deadline_ms,
-           coalesce(max(e.seq) filter (where e.names_deadline), -1) as deadline_seq,
-           (array_agg(e.metadata order by e.seq desc) filter (where e.metadata is not null))[1] as metadata,
-           coalesce(max(e.seq) filter (where e.metadata is not null), -1) as metadata_seq,
-           (array_agg(e.kind order by e.seq desc) filter (where e.kind is not null))[1] as kind,
-           coalesce(max(e.seq) filter (where e.kind is not null), -1) as kind_seq,
-           (array_agg(e.name order by e.seq desc) filter (where e.name is not null))[1] as name,
-           coalesce(max(e.seq) filter (where e.name is not null), -1) as name_seq,
-           (array_agg(e.unit order by e.seq desc) filter (where e.unit is not null))[1] as unit,
-           coalesce(max(e.seq) filter (where e.unit is not null), -1) as unit_seq,
            bool_or(coalesce(e.items_completed, e.items_failed, e.items_skipped, e.items_canceled) is not null) as reported
     from unnest(v_entries) e
     group by e.job_id, e.worker
@@ -5918,7 +5976,7 @@ begin
     where e.seq <= f.cursor_seq
     group by e.job_id, e.worker
   ), next as (
-    select j.tenant_id, f.*, l.worker is null as is_new, coalesce(l.first_checkpoint_at, v_now) as first_checkpoint_at,
+    select f.*, l.worker is null as is_new, coalesce(l.first_checkpoint_at, v_now) as first_checkpoint_at,
            coalesce(f.first_seq <= l.seq, false) as is_late,
            coalesce(l.state, 'running') as prior_state, l.attempt is distinct from f.attempt as is_first_word,
            case when f.state_seq > coalesce(l.state_seq, -1) then f.state else coalesce(l.state, 'running') end as new_state,
@@ -5934,12 +5992,6 @@ begin
            case when f.worker_total_seq > coalesce(l.worker_total_seq, -1) then f.worker_total else l.worker_items_total end as new_worker_total,
            l.worker_items_total as old_worker_total,
            f.message_seq > coalesce(l.message_seq, -1) as has_message,
-           f.rate_limited_seq > coalesce(l.rate_limited_seq, -1) as has_rate_limit,
-           f.deadline_seq > coalesce(l.deadline_seq, -1) as has_deadline,
-           f.metadata_seq > coalesce(l.metadata_seq, -1) as has_metadata,
-           f.kind_seq > coalesce(l.kind_seq, -1) as has_kind,
-           f.name_seq > coalesce(l.name_seq, -1) as has_name,
-           f.unit_seq > coalesce(l.unit_seq, -1) as has_unit,
            f.cursor_seq > coalesce(l.cursor_seq, -1) as has_cursor,
            -- A cursor that was said to be null commits nothing: work would begin anew.
            f.cursor_seq > coalesce(l.cursor_seq, -1) and f.cursor is not null as commits,
@@ -5949,19 +6001,16 @@ begin
            coalesce(c.canceled, l.items_canceled, 0) as cursor_canceled,
            coalesce(l.cursor_seq, -1) as old_cursor_seq
     from folded f
-    join milepost.jobs j on j.job_id = f.job_id
     left join milepost.lanes l on l.job_id = f.job_id and l.worker = f.worker
     left join at_cursor c on c.job_id = f.job_id and c.worker = f.worker
   ), kept as (
     insert into milepost.lanes as l (tenant_id, job_id, worker, attempt, seq, seen, state, state_seq, items_completed,
       bytes_processed, items_failed, failed_seq, items_skipped, skipped_seq, items_canceled, canceled_seq, items_total,
-      total_seq, worker_items_total, worker_total_seq, message_seq, rate_limited_seq, deadline_seq, metadata_seq,
-      kind_seq, name_seq, unit_seq, cursor, cursor_seq, cursor_at, cursor_completed, cursor_failed, cursor_skipped, cursor_canceled, cursor_bytes,
+      total_seq, worker_items_total, worker_total_seq, message_seq, cursor, cursor_seq, cursor_at, cursor_completed, cursor_failed, cursor_skipped, cursor_canceled, cursor_bytes,
       first_checkpoint_at, last_checkpoint_at, last_progress_at)
-    select n.tenant_id, n.job_id, n.worker, n.attempt, n.seq, n.seen, n.new_state, n.state_seq, n.new_completed,
+    select v_caller.tenant_id, n.job_id, n.worker, n.attempt, n.seq, n.seen, n.new_state, n.state_seq, n.new_completed,
            n.new_bytes, n.new_failed, n.failed_seq, n.new_skipped, n.skipped_seq, n.new_canceled, n.canceled_seq, n.new_total,
-           n.total_seq, n.new_worker_total, n.worker_total_seq, n.message_seq, n.rate_limited_seq, n.deadline_seq,
-           n.metadata_seq, n.kind_seq, n.name_seq, n.unit_seq, n.cursor, n.cursor_seq, case when n.has_cursor then v_now end,
+           n.total_seq, n.new_worker_total, n.worker_total_seq, n.message_seq, n.cursor, n.cursor_seq, case when n.has_cursor then v_now end,
            case when n.commits then n.cursor_completed else 0 end, case when n.commits then n.cursor_failed else 0 end,
            case when n.commits then n.cursor_skipped else 0 end, case when n.commits then n.cursor_canceled else 0 end,
            case when n.commits then n.cursor_bytes else 0 end, v_now, v_now,
@@ -5981,11 +6030,6 @@ begin
       items_total = excluded.items_total, total_seq = greatest(l.total_seq, excluded.total_seq),
       worker_items_total = excluded.worker_items_total, worker_total_seq = greatest(l.worker_total_seq, excluded.worker_total_seq),
       message_seq = greatest(l.message_seq, excluded.message_seq),
-      rate_limited_seq = greatest(l.rate_limited_seq, excluded.rate_limited_seq),
-      deadline_seq = greatest(l.deadline_seq, excluded.deadline_seq),
-      metadata_seq = greatest(l.metadata_seq, excluded.metadata_seq),
-      kind_seq = greatest(l.kind_seq, excluded.kind_seq), name_seq = greatest(l.name_seq, excluded.name_seq),
-      unit_seq = greatest(l.unit_seq, excluded.unit_seq),
       cursor = case when excluded.cursor_at is not null then excluded.cursor else l.cursor end,
       cursor_seq = greatest(l.cursor_seq, excluded.cursor_seq),
       cursor_at = coalesce(excluded.cursor_at, l.cursor_at),
@@ -6006,15 +6050,7 @@ begin
            bool_or(n.new_state <> n.prior_state or n.is_first_word) as state_changed,
            bool_or(n.new_worker_total is not null) as has_shares,
            bool_or(n.has_message) as has_message,
-           (array_agg(n.message order by n.n desc) filter (where n.has_message))[1] as message,
-           bool_or(n.has_rate_limit) as has_rate_limit,
-           (array_agg(n.rate_limited_until order by n.n desc) filter (where n.has_rate_limit))[1] as rate_limited_until,
-           bool_or(n.has_deadline) as has_deadline,
-           (array_agg(n.deadline_ms order by n.n desc) filter (where n.has_deadline))[1] as deadline_ms,
-           (array_agg(n.metadata order by n.n desc) filter (where n.has_metadata))[1] as metadata,
-           (array_agg(n.kind order by n.n desc) filter (where n.has_kind))[1] as kind,
-           (array_agg(n.name order by n.n desc) filter (where n.has_name))[1] as name,
-           (array_agg(n.unit order by n.n desc) filter (where n.has_unit))[1] as unit
+           (array_agg(n.message order by n.n desc) filter (where n.has_message))[1] as message
     from next n group by n.job_id
   ), summed as (
     update milepost.jobs j set
@@ -6024,10 +6060,6 @@ begin
       items_canceled = case when j.counts_reported then least(greatest(j.items_canceled + c.canceled, 0), 9223372036854775807) else j.items_canceled end,
       bytes_processed = least(greatest(j.bytes_processed + c.bytes, 0), 9223372036854775807),
       message = case when c.has_message then c.message else j.message end,
-      rate_limited_until = case when c.has_rate_limit then c.rate_limited_until else j.rate_limited_until end,
-      processing_deadline_ms = case when c.has_deadline then c.deadline_ms else j.processing_deadline_ms end,
-      metadata = coalesce(c.metadata, j.metadata), kind = coalesce(c.kind, j.kind), name = coalesce(c.name, j.name),
-      unit = coalesce(c.unit, j.unit),
       counts_reported = j.counts_reported or c.reported,
       last_checkpoint_at = greatest(j.last_checkpoint_at, v_now),
       last_progress_at = case when c.completed + c.failed + c.skipped + c.canceled > 0 then greatest(j.last_progress_at, v_now)
@@ -6036,12 +6068,11 @@ begin
     returning j.job_id, j.state, j.has_stages, c.state_changed, c.total_changed, c.reported, c.bytes, c.has_shares
   )
   select array_agg(s.job_id order by s.job_id) filter (where s.state_changed or s.state in ('pending', 'retrying')),
-         array_agg(s.job_id order by s.job_id) filter (where s.total_changed or exists (
-           -- The row before this statement: this is its first count, or it has bytes that its stages said, or a count
-           -- stood at the greatest bigint, from which no difference tells the sum.
-           select from milepost.jobs b
-           where b.job_id = s.job_id and (s.reported and not b.counts_reported or b.has_stages and s.bytes <> 0
-             or greatest(b.items_completed, b.items_failed, b.items_skipped, b.items_canceled, b.bytes_processed) = 9223372036854775807))),
+         -- This is its first count, or it has bytes that its stages said, or a count stood at the greatest bigint, from which no
+         -- difference tells the sum.
+         array_agg(s.job_id order by s.job_id) filter (where s.total_changed or s.reported and not b.counts_reported
+           or b.has_stages and s.bytes <> 0
+           or greatest(b.items_completed, b.items_failed, b.items_skipped, b.items_canceled, b.bytes_processed) = 9223372036854775807),
          (select array_agg(n.job_id order by n.job_id, n.worker) from next n
           where n.is_late and n.first_seq <= greatest(n.cursor_seq, n.old_cursor_seq)),
          (select array_agg(n.worker order by n.job_id, n.worker) from next n
@@ -6049,7 +6080,12 @@ begin
          array_agg(s.job_id) filter (where s.has_shares),
          bool_or(s.has_stages)
   into v_settle, v_sum, v_late_jobs, v_late_workers, v_shared, v_has_stages
-  from summed s;
+  from summed s
+  join milepost.jobs b on b.job_id = s.job_id;  -- as it was before this statement
+
+  if v_has.some_facts then
+    perform milepost_private.record_facts(v_entries);
+  end if;
 
   -- What is rare: totals and first counts, what arrived out of order, items, stages, states.
   if v_sum is not null then
@@ -6105,40 +6141,41 @@ begin
              (select (k.pace).stages from milepost_private.kinds k where k.tenant_id = j.tenant_id and k.kind = j.kind)) end as effort
     from milepost.jobs j cross join lateral milepost_private.tally_of(j) t
     where j.job_id = any (v_jobs)
+  ), due as materialized (
+    select c.*, q.settled as settled_before, q.stalled_at as stalled_before, q.tenth as tenth_before,
+           milepost_private.active_clock(q.active_s, q.active_at, q.running, v_now) as clock_s,
+           -- A job that has ended is swept no more, so nothing of it is held back.
+           q.progress_event_at is null or milepost_private.is_terminal(c.state)
+           or (extract(epoch from v_now - q.progress_event_at) * 1000 >= t.progress_interval_ms
+               or coalesce(abs(c.percent - q.progress_event_percent) >= t.progress_step_percent, false)
+               or (c.percent is null) <> (q.progress_event_percent is null))
+              and milepost_private.progress_slot(c.job_id, v_now, i.least_ms)
+                  > milepost_private.progress_slot(c.job_id, q.progress_event_at, i.least_ms) as is_due
+    from counted c
+    join milepost_private.pulses q on q.job_id = c.job_id
+    join milepost.tenants t on t.tenant_id = c.tenant_id
+    left join milepost_private.tenant_loads o on o.tenant_id = c.tenant_id
+    cross join lateral (select milepost_private.progress_interval_ms(
+      t.messages_per_s, o.jobs_at_work, 2 + (c.owner_id is not null)::int) as least_ms offset 0) i
   ), beaten as (
     update milepost_private.pulses p set
-      active_s = milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now),
+      active_s = d.clock_s,
       active_at = greatest(p.active_at, v_now),
-      pace = milepost_private.pace_step(p.pace, milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now), c.work, c.pending),
-      effort = case when c.effort is not null then milepost_private.pace_step(
-        p.effort, milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now), c.effort, 100 - c.effort) else p.effort end,
-      rhythm = milepost_private.rhythm_step(p.rhythm, milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now), c.settled,
+      pace = milepost_private.pace_step(p.pace, d.clock_s, d.work, d.pending),
+      effort = case when d.effort is not null then milepost_private.pace_step(p.effort, d.clock_s, d.effort, 100 - d.effort) else p.effort end,
+      rhythm = milepost_private.rhythm_step(p.rhythm, d.clock_s, d.settled,
         -- A gap in which a rate limit was waited for is no sample of the rhythm.
-        case when p.job_id = any (v_staged) then 'stage' when c.rate_limited_until > p.active_at then 'resume' else 'checkpoint' end),
+        case when p.job_id = any (v_staged) then 'stage' when d.rate_limited_until > p.active_at then 'resume' else 'checkpoint' end),
       progress_event_at = case when d.is_due then v_now else p.progress_event_at end,
-      progress_event_percent = case when d.is_due then c.percent else p.progress_event_percent end,
+      progress_event_percent = case when d.is_due then d.percent else p.progress_event_percent end,
       held_back = not d.is_due,
-      coalesced = q.coalesced + (not d.is_due)::int,
-      settled = c.settled,
-      stalled_at = case when c.settled > q.settled then null else q.stalled_at end,
-      tenth = greatest(q.tenth, least(floor(coalesce(c.effort, c.percent) / 10), 9))
-    from counted c
-    join milepost.tenants t on t.tenant_id = c.tenant_id
-    join milepost_private.pulses q on q.job_id = c.job_id
-    left join milepost_private.tenant_loads o on o.tenant_id = c.tenant_id
-    cross join lateral (
-      select extract(epoch from v_now - q.progress_event_at) * 1000 as since_ms,
-             milepost_private.progress_interval_ms(t.messages_per_s, o.jobs_at_work, 2 + (c.owner_id is not null)::int) as least_ms
-    ) i
-    -- A job that has ended is swept no more, so nothing of it is held back.
-    cross join lateral (select q.progress_event_at is null or milepost_private.is_terminal(c.state)
-      or milepost_private.progress_slot(c.job_id, v_now, i.least_ms)
-         > milepost_private.progress_slot(c.job_id, q.progress_event_at, i.least_ms) and (
-        i.since_ms >= t.progress_interval_ms
-        or coalesce(abs(c.percent - q.progress_event_percent) >= t.progress_step_percent, false)
-        or (c.percent is null) <> (q.progress_event_percent is null)) as is_due) d
-    where p.job_id = c.job_id
-    returning p.job_id, d.is_due, c.settled > q.settled as rose, q.stalled_at, p.tenth > q.tenth as is_tenth
+      coalesced = p.coalesced + (not d.is_due)::int,
+      settled = d.settled,
+      stalled_at = case when d.settled > p.settled then null else p.stalled_at end,
+      tenth = greatest(p.tenth, least(floor(coalesce(d.effort, d.percent) / 10), 9))
+    from due d
+    where p.job_id = d.job_id
+    returning p.job_id, d.is_due, d.settled > d.settled_before as rose, d.stalled_before as stalled_at, p.tenth > d.tenth_before as is_tenth
   ), rose as (
     -- Counts that come from stages or items rise here, not in the lanes.
     update milepost.jobs j set last_progress_at = greatest(j.last_progress_at, v_now)

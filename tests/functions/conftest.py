@@ -31,7 +31,7 @@ def fake(running_fake: FakePostgrest, monkeypatch: pytest.MonkeyPatch) -> Iterat
     restraint.latest.clear()
     yield running_fake
     database.connections().close()
-    for cached in (database.connections, database.address, callers.jwks):
+    for cached in (database.connections, callers.jwks):
         cached.cache_clear()
 
 

@@ -1,6 +1,7 @@
 """A small real HTTP server in PostgREST's place: keeps what it was asked, answers what a test tells it to."""
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,6 +29,8 @@ class Reply(NamedTuple):
     body: Any
     status: int = 200
     headers: Mapping[str, str] = MappingProxyType({})
+    closes: bool = False
+    """Whether the connection is closed after it, though it does not say so."""
 
 
 def refusal(status: int, code: str, **headers: str) -> Reply:
@@ -73,9 +76,14 @@ class FakePostgrest:
                 self.send_response(reply.status)
                 for name, value in {"Content-Type": "application/json", **reply.headers}.items():
                     self.send_header(name, value)
-                self.send_header("Content-Length", str(len(body)))
+                if "Content-Length" not in reply.headers:
+                    self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
+                if reply.closes:
+                    self.wfile.flush()
+                    self.connection.shutdown(socket.SHUT_WR)
+                    self.close_connection = True
 
             def log_message(self, format: str, *args: object) -> None:
                 pass
@@ -83,6 +91,9 @@ class FakePostgrest:
         class Server(ThreadingHTTPServer):
             daemon_threads = True
             block_on_close = False  # Kept connections end with the process.
+
+            def handle_error(self, request: object, client_address: object) -> None:
+                """A reply that raises hangs up; the test knows."""
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
