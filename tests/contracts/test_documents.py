@@ -11,14 +11,16 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import click
 import pytest
 from documents import ROOT, blocks
 
 import milepost
+from milepost.cli import main as cli
 
 _CODE = re.compile(r"^( *)```.*?^\1```", re.MULTILINE | re.DOTALL)
 _SPAN = re.compile(r"`([^`\n]+)`")
-_NAME = re.compile(r"\.?[\w-][\w.-]*(/[\w.*-]+)*/?")
+_NAME = re.compile(r"\.?[\w-][\w.-]*(/[\w.*-]+)*\*?")
 # Of names without a folder only those that are hardly a reader's own.
 _OURS = re.compile(r"test_\w+\.py|[\w.-]+\.(md|sql|lock)")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -50,8 +52,10 @@ def text_of(page: Path) -> str:
 @every_document
 def test_every_path_that_a_document_names_exists(page: Path) -> None:
     top, anywhere = {name.split("/")[0] for name in files()}, {Path(name).name for name in files()}
-    for span in _SPAN.findall(text_of(page)):
-        name = span.split("::")[0].rstrip("/")
+    modules = re.findall(r"`python -m (benchmarks|functions|milepost)([\w.]*)", page.read_text())
+    words = [word for span in _SPAN.findall(text_of(page)) for word in span.split()]
+    for word in [*words, *((root + rest).replace(".", "/") + "*" for root, rest in modules)]:
+        name = word.split("::")[0].rstrip("/")
         if not _NAME.fullmatch(name) or name in _MADE:
             continue
         if name.split("/")[0] not in top if "/" in name else not _OURS.fullmatch(name):
@@ -97,7 +101,23 @@ def test_every_make_target_that_a_document_names_exists() -> None:
         for page in DOCUMENTS
         for target in re.findall(r"(?:^|`)make ([a-z-]+)(?:`|$)", page.read_text(), re.MULTILINE)
     }
-    assert named and named <= targets
+    assert named
+    assert not named - targets, f"The Makefile has no {named - targets}; it has {targets}."
+
+
+@every_document
+def test_every_command_that_a_document_names_exists_with_its_options(page: Path) -> None:
+    spans = [span for span in _SPAN.findall(text_of(page)) if span.startswith("milepost ")]
+    for span in spans:
+        # What follows is another program's, or the shell's; brackets say that it may be left out.
+        words = re.sub(r"[\[\]]", "", re.split(r" -- | [>|] ", span)[0]).split()[1:]
+        command: click.Command | None = cli
+        while isinstance(command, click.Group) and words and words[0].islower():
+            command = command.get_command(click.Context(command), words.pop(0))
+        assert command is not None, f"{page.relative_to(ROOT)}: `{span}` is no command of milepost."
+        known = {name for option in command.params for name in [*option.opts, *option.secondary_opts]}
+        unknown = {word for word in words if word.startswith("-")} - known - {"--help", "--"}
+        assert not unknown, f"{page.relative_to(ROOT)}: `{span}` has no {unknown}; it has {sorted(known)}."
 
 
 @cache
