@@ -120,6 +120,20 @@ def test_every_command_that_a_document_names_exists_with_its_options(page: Path)
         assert not unknown, f"{page.relative_to(ROOT)}: `{span}` has no {unknown}; it has {sorted(known)}."
 
 
+@every_document
+def test_every_object_that_a_document_names_exists(page: Path) -> None:
+    schema = "\n".join(file.read_text() for file in ROOT.glob("sql/schema/*.sql"))
+    in_database = set(re.findall(r"\b(milepost(?:_private)?\.\w+)", schema))
+    for span in _SPAN.findall(text_of(page)):
+        for name, tail in re.findall(r"(?<![\w/.-])(milepost(?:_private)?\.(\w+))", span):
+            is_python = name.startswith("milepost.") and (
+                hasattr(milepost, tail) or f"milepost/{tail}.py" in files()
+            )
+            assert name in in_database or is_python, (
+                f"{page.relative_to(ROOT)} names `{name}`, which is neither in sql/schema nor in the package."
+            )
+
+
 @cache
 def texts_of_tests() -> dict[str, frozenset[str]]:
     """Of each test module every text in its code, f-strings' parts included."""
