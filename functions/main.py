@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.exceptions import NotFound as NoSuchPath
-from werkzeug.routing import Map, MapAdapter, Rule
+from werkzeug.routing import Map, MapAdapter, Rule, WebsocketMismatch
 from werkzeug.wrappers import Request, Response
 
 from functions import (
@@ -155,3 +155,15 @@ def _routed(request: Request) -> Response:
 def _methods(address: MapAdapter) -> str:
     known = set(address.allowed_methods())
     return ", ".join(sorted(known | {"OPTIONS"})) if known else ""
+
+
+def _websocket(_refusal: WebsocketMismatch) -> Response:
+    from flask import request
+
+    return api(request)
+
+
+# Flask, where functions-framework brought it, refuses WebSockets before any function hears of them; ours has
+# more to say.
+if framework := sys.modules.get("functions_framework"):
+    framework.errorhandler(WebsocketMismatch)(_websocket)
