@@ -16,6 +16,7 @@ import pytest
 from documents import ROOT, blocks
 
 import milepost
+from functions.main import ROUTES
 from milepost.cli import main as cli
 
 _CODE = re.compile(r"^( *)```.*?^\1```", re.MULTILINE | re.DOTALL)
@@ -131,6 +132,22 @@ def test_every_object_that_a_document_names_exists(page: Path) -> None:
             )
             assert name in in_database or is_python, (
                 f"{page.relative_to(ROOT)} names `{name}`, which is neither in sql/schema nor in the package."
+            )
+
+
+@every_document
+def test_every_address_that_a_document_names_is_served(page: Path) -> None:
+    roots = r"/(?:v1|health|metrics|progress|ping|cron|openapi\.json)"
+    address = re.compile(rf"(?:(GET|POST) )?({roots}(?:/[^\s?]*)?)(\?\S*)?")
+    routes = ROUTES.bind("api")
+    for span in _SPAN.findall(text_of(page)):
+        if found := address.fullmatch(span):
+            # A name in braces stands for anything; 1 is a job's key, an id and an exit status.
+            path = re.sub(r"\{[^}]*\}", "1", re.sub(r"(…|\.\.\.)$", "", found[2]))
+            methods = set(routes.allowed_methods(path))
+            is_family = any(rule.rule.startswith(path.rstrip("/") + "/") for rule in ROUTES.iter_rules())
+            assert found[1] in methods if found[1] else methods or is_family, (
+                f"{page.relative_to(ROOT)} names `{span}`, which is not served; GET /openapi.json lists what is."
             )
 
 
