@@ -7,13 +7,12 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import click
 import pytest
-from documents import ROOT, blocks
+from documents import ROOT, Block, blocks
 
 import milepost
 from functions.main import ROUTES
@@ -152,30 +151,29 @@ def test_every_address_that_a_document_names_is_served(page: Path) -> None:
 
 
 @cache
-def texts_of_tests() -> dict[str, frozenset[str]]:
-    """Of each test module every text in its code, f-strings' parts included."""
-    return {
-        str(module.relative_to(ROOT)): frozenset(
-            node.value
-            for node in ast.walk(ast.parse(module.read_text()))
-            if isinstance(node, ast.Constant) and isinstance(node.value, str)
-        )
-        for module in sorted(ROOT.glob("tests/*/**/test_*.py"))
-    }
+def texts_of_suites() -> dict[str, frozenset[str]]:
+    """Of each folder of tests every text in its code."""
+    texts: dict[str, set[str]] = {}
+    for module in ROOT.glob("tests/*/*.py"):
+        found = texts.setdefault(module.parent.name, set())
+        for node in ast.walk(ast.parse(module.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.add(node.value)
+    return {suite: frozenset(found) for suite, found in texts.items()}
 
 
-def who_runs(page: str, name: str) -> Iterator[str]:
-    """The test modules that read a page and name this block of it."""
-    for module, texts in texts_of_tests().items():
-        if name in texts and page in texts:
-            yield module
+def is_run(page: str, block: Block) -> bool:
+    """Whether a suite that reads the page, by its path or its folder's, takes this block by its name.
 
-
-def readers(page: str) -> list[str]:
-    """The test modules that the page says run it, and that do read it: by its name or its folder."""
-    said = re.findall(r"`(tests/[\w/]+\.py)`", (ROOT / page).read_text())
-    ways = (page, Path(page).name, str(Path(page).parent), f"{Path(page).parent}/*.md")
-    return [module for module in said if any(way in texts_of_tests().get(module, ()) for way in ways)]
+    A block without a name is taken by a pattern that looks for its fence.
+    """
+    folder = str(Path(page).parent)
+    ways = {page} | ({folder} if "/" in folder else set())
+    return any(
+        block.name in texts if block.name else any(f"```{block.language}" in text for text in texts)
+        for texts in texts_of_suites().values()
+        if ways & texts
+    )
 
 
 @every_document
@@ -184,14 +182,11 @@ def test_every_block_of_a_document_is_run_or_says_why_not(page: Path) -> None:
     for block in blocks(path):
         where = f"{path}, line {block.line}"
         assert block.language, f"{where}: the block has no language; say ```text if nothing of it can be run."
-        if block.language == "text" or re.search(r"\bNot run\b.*: *\S", block.before):
-            continue
-        is_run = any(who_runs(path, block.name)) if block.name and not readers(path) else bool(readers(path))
-        assert is_run, (
-            f"{where}: no test runs this block. Either give it a name (```{block.language or 'sh'} my-name) and "
-            f'run it by "my-name" in a test module that reads "{path}" (documents.named and documents.run in '
-            "tests/documents.py do it), or tell the reader in the line right before it: "
-            "`Not run by a test: <why>.`"
+        says_why = block.language == "text" or re.search(r"\bNot run\b.*: *\S", block.before)
+        assert says_why or is_run(path, block), (
+            f"{where}: no test runs this block. Either give it a name (```{block.language} my-name) and run it "
+            f'by "my-name" in tests that read "{path}" (documents.named and documents.run in tests/documents.py '
+            "do it), or tell the reader in the line right before it: `Not run by a test: <why>.`"
         )
 
 
