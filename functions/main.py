@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.exceptions import NotFound as NoSuchPath
-from werkzeug.routing import Map, MapAdapter
+from werkzeug.routing import Map, MapAdapter, WebsocketMismatch
 from werkzeug.wrappers import Request, Response
 
 from functions import bodies, journal, restraint, settings, tracing
@@ -146,8 +146,9 @@ def _methods(address: MapAdapter) -> str:
 
 
 def _take_all_of(framework: ModuleType) -> None:
-    """What functions-framework would answer by itself, in HTML: a path with a line feed, and /robots.txt."""
-    framework.errorhandler(404)(lambda _: api(framework.flask.request._get_current_object()))
+    """What functions-framework answers by itself, in HTML: a path with a line feed, /robots.txt, a WebSocket."""
+    for refusal in (404, WebsocketMismatch):
+        framework.errorhandler(refusal)(lambda _: api(framework.flask.request._get_current_object()))
 
 
 # It executes this file inside the app that it makes; elsewhere there is none.

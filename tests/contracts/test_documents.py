@@ -9,14 +9,17 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import click
 import pytest
-from documents import ROOT, blocks
+from documents import ROOT, Block, blocks
 
 import milepost
+from functions.main import ROUTES
+from milepost.cli import main as cli
 
 _CODE = re.compile(r"^( *)```.*?^\1```", re.MULTILINE | re.DOTALL)
 _SPAN = re.compile(r"`([^`\n]+)`")
-_NAME = re.compile(r"\.?[\w-][\w.-]*(/[\w.*-]+)*/?")
+_NAME = re.compile(r"\.?[\w-][\w.-]*(/[\w.*-]+)*\*?")
 # Of names without a folder only those that are hardly a reader's own.
 _OURS = re.compile(r"test_\w+\.py|[\w.-]+\.(md|sql|lock)")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -48,8 +51,10 @@ def text_of(page: Path) -> str:
 @every_document
 def test_every_path_that_a_document_names_exists(page: Path) -> None:
     top, anywhere = {name.split("/")[0] for name in files()}, {Path(name).name for name in files()}
-    for span in _SPAN.findall(text_of(page)):
-        name = span.split("::")[0].rstrip("/")
+    modules = re.findall(r"`python -m (benchmarks|functions|milepost)([\w.]*)", page.read_text())
+    words = [word for span in _SPAN.findall(text_of(page)) for word in span.split()]
+    for word in [*words, *((root + rest).replace(".", "/") + "*" for root, rest in modules)]:
+        name = word.split("::")[0].rstrip("/")
         if not _NAME.fullmatch(name) or name in _MADE:
             continue
         if name.split("/")[0] not in top if "/" in name else not _OURS.fullmatch(name):
@@ -104,34 +109,79 @@ def test_every_make_target_that_a_document_names_exists() -> None:
         for page in DOCUMENTS
         for target in re.findall(r"(?:^|`)make ([a-z-]+)(?:`|$)", page.read_text(), re.MULTILINE)
     }
-    assert named and named <= targets
+    assert named
+    assert not named - targets, f"The Makefile has no {named - targets}; it has {targets}."
+
+
+@every_document
+def test_every_command_that_a_document_names_exists_with_its_options(page: Path) -> None:
+    spans = [span for span in _SPAN.findall(text_of(page)) if span.startswith("milepost ")]
+    for span in spans:
+        # What follows is another program's, or the shell's; brackets say that it may be left out.
+        words = re.sub(r"[\[\]]", "", re.split(r" -- | [>|] ", span)[0]).split()[1:]
+        command: click.Command | None = cli
+        while isinstance(command, click.Group) and words and words[0].islower():
+            command = command.get_command(click.Context(command), words.pop(0))
+        assert command is not None, f"{page.relative_to(ROOT)}: `{span}` is no command of milepost."
+        known = {name for option in command.params for name in [*option.opts, *option.secondary_opts]}
+        unknown = {word for word in words if word.startswith("-")} - known - {"--help", "--"}
+        assert not unknown, f"{page.relative_to(ROOT)}: `{span}` has no {unknown}; it has {sorted(known)}."
+
+
+@every_document
+def test_every_object_that_a_document_names_exists(page: Path) -> None:
+    schema = "\n".join(file.read_text() for file in ROOT.glob("sql/schema/*.sql"))
+    in_database = set(re.findall(r"\b(milepost(?:_private)?\.\w+)", schema))
+    for span in _SPAN.findall(text_of(page)):
+        for name, tail in re.findall(r"(?<![\w/.-])(milepost(?:_private)?\.(\w+))", span):
+            is_python = name.startswith("milepost.") and (
+                hasattr(milepost, tail) or f"milepost/{tail}.py" in files()
+            )
+            assert name in in_database or is_python, (
+                f"{page.relative_to(ROOT)} names `{name}`, which is neither in sql/schema nor in the package."
+            )
+
+
+@every_document
+def test_every_address_that_a_document_names_is_served(page: Path) -> None:
+    roots = r"/(?:v1|health|metrics|progress|ping|cron|openapi\.json)"
+    address = re.compile(rf"(?:(GET|POST) )?({roots}(?:/[^\s?]*)?)(\?\S*)?")
+    routes = ROUTES.bind("api")
+    for span in _SPAN.findall(text_of(page)):
+        if found := address.fullmatch(span):
+            # A name in braces stands for anything; 1 is a job's key, an id and an exit status.
+            path = re.sub(r"\{[^}]*\}", "1", re.sub(r"(…|\.\.\.)$", "", found[2]))
+            methods = set(routes.allowed_methods(path))
+            is_family = any(rule.rule.startswith(path.rstrip("/") + "/") for rule in ROUTES.iter_rules())
+            assert found[1] in methods if found[1] else methods or is_family, (
+                f"{page.relative_to(ROOT)} names `{span}`, which is not served; GET /openapi.json lists what is."
+            )
 
 
 @cache
-def texts_of_tests() -> dict[str, frozenset[str]]:
-    """Of each test module every text in its code, f-strings' parts included."""
-    return {
-        str(module.relative_to(ROOT)): frozenset(
-            node.value
-            for node in ast.walk(ast.parse(module.read_text()))
-            if isinstance(node, ast.Constant) and isinstance(node.value, str)
-        )
-        for module in sorted(ROOT.glob("tests/*/**/test_*.py"))
-    }
+def texts_of_suites() -> dict[str, frozenset[str]]:
+    """Of each folder of tests every text in its code."""
+    texts: dict[str, set[str]] = {}
+    for module in ROOT.glob("tests/*/*.py"):
+        found = texts.setdefault(module.parent.name, set())
+        for node in ast.walk(ast.parse(module.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.add(node.value)
+    return {suite: frozenset(found) for suite, found in texts.items()}
 
 
-def who_runs(page: str, name: str) -> Iterator[str]:
-    """The test modules that read a page and name this block of it."""
-    for module, texts in texts_of_tests().items():
-        if name in texts and page in texts:
-            yield module
+def is_run(page: str, block: Block) -> bool:
+    """Whether a suite that reads the page, by its path or its folder's, takes this block by its name.
 
-
-def readers(page: str) -> list[str]:
-    """The test modules that the page says run it, and that do read it: by its name or its folder."""
-    said = re.findall(r"`(tests/[\w/]+\.py)`", (ROOT / page).read_text())
-    ways = (page, Path(page).name, str(Path(page).parent), f"{Path(page).parent}/*.md")
-    return [module for module in said if any(way in texts_of_tests().get(module, ()) for way in ways)]
+    A block without a name is taken by a pattern that looks for its fence.
+    """
+    folder = str(Path(page).parent)
+    ways = {page} | ({folder} if "/" in folder else set())
+    return any(
+        block.name in texts if block.name else any(f"```{block.language}" in text for text in texts)
+        for texts in texts_of_suites().values()
+        if ways & texts
+    )
 
 
 @every_document
@@ -140,14 +190,11 @@ def test_every_block_of_a_document_is_run_or_says_why_not(page: Path) -> None:
     for block in blocks(path):
         where = f"{path}, line {block.line}"
         assert block.language, f"{where}: the block has no language; say ```text if nothing of it can be run."
-        if block.language == "text" or re.search(r"\bNot run\b.*: *\S", block.before):
-            continue
-        is_run = any(who_runs(path, block.name)) if block.name and not readers(path) else bool(readers(path))
-        assert is_run, (
-            f"{where}: no test runs this block. Either give it a name (```{block.language or 'sh'} my-name) and "
-            f'run it by "my-name" in a test module that reads "{path}" (documents.named and documents.run in '
-            "tests/documents.py do it), or tell the reader in the line right before it: "
-            "`Not run by a test: <why>.`"
+        says_why = block.language == "text" or re.search(r"\bNot run\b.*: *\S", block.before)
+        assert says_why or is_run(path, block), (
+            f"{where}: no test runs this block. Either give it a name (```{block.language} my-name) and run it "
+            f'by "my-name" in tests that read "{path}" (documents.named and documents.run in tests/documents.py '
+            "do it), or tell the reader in the line right before it: `Not run by a test: <why>.`"
         )
 
 

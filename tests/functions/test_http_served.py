@@ -93,6 +93,16 @@ def test_a_connection_serves_again_after_a_refusal(port: int) -> None:
             assert response.status == status
 
 
+def test_a_websocket_is_refused_with_the_protocol_that_it_asked_for(port: int) -> None:
+    asked = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+        connection.request("GET", "/progress/stream", headers=asked)
+        response = connection.getresponse()
+        assert (response.status, response.headers["Upgrade"]) == (426, "websocket")
+        assert response.headers["Connection"].lower() == "upgrade"
+        assert json.loads(response.read())["code"] == "upgrade_required"
+
+
 @pytest.mark.parametrize(
     "head",
     [

@@ -15,7 +15,7 @@ from typing import Any, Self
 from documents import ROOT, Block
 from talking import Api
 
-PATIENCE_S = 40.0
+PATIENCE_S = 100.0
 
 
 class Program:
@@ -91,8 +91,9 @@ class Program:
 
 
 def seen(api: Api, job: str) -> dict[str, Any]:
-    """The job, or nothing while it is not there."""
-    found: dict[str, Any] = api.http.get(f"/v1/jobs/{job}").json()
+    """The job, or nothing while it is not there, or the machine is too busy to say."""
+    answer = api.http.get(f"/v1/jobs/{job}")
+    found: dict[str, Any] = answer.json() if answer.is_success else {}
     return found
 
 

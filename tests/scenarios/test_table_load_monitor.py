@@ -73,7 +73,7 @@ def test_tables_are_followed_live_and_a_probe_sees_the_one_that_failed(
     source(tmp_path, stop_at=2)
     loader = start(PAGE["load"])
     loader.hear("stopped")
-    eventually(lambda: api.job("user_profiles")["percent_complete"] == 50, "half of it is loaded")
+    eventually(lambda: seen(api, "user_profiles").get("percent_complete") == 50, "half of it is loaded")
     half = api.http.get("/health/tables/user_profiles").json()
     assert (half["items_completed"], half["items_total"], half["bytes_processed"]) == (2000, 4000, 20_000)
     assert half["error_message"] is None and half["explanation"]["summary"]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
-from documents import named
+from documents import named, settings
 from running_stack import RunningStack, Tenant
 from talking import Api
 
@@ -77,18 +77,10 @@ def test_the_message_has_the_fields_that_messages_have(stack: RunningStack, work
 def test_the_snippet_hears_the_job_move(name: str, stack: RunningStack, tenant: Tenant, worker: Api) -> None:
     language, code = SNIPPETS[name]
     worker.post({"job": "nightly-import", "items_total": 100_000, "items_completed": 0})
-    settings = {
-        "MILEPOST_URL": stack.api_url,
-        "MILEPOST_KEY": tenant.operator_key,
-        "SUPABASE_URL": stack.supabase_url,
-        "SUPABASE_PUBLISHABLE_KEY": stack.publishable_key,
-        "USER_JWT": tenant.owner.jwt,
-        "TENANT_ID": tenant.tenant_id,
-        "JOB_ID": worker.job("nightly-import")["job_id"],
-    }
+    environment = settings(stack, tenant, JOB_ID=worker.job("nightly-import")["job_id"])
     with subprocess.Popen(
         PROGRAMS[language], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        cwd=ROOT, env=os.environ | settings, start_new_session=True,
+        cwd=ROOT, env=environment, start_new_session=True,
     ) as process:  # fmt: skip
         assert process.stdin is not None
         assert process.stdout is not None
