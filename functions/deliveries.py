@@ -7,6 +7,7 @@ MILEPOST_EMAIL_API_URL with MILEPOST_EMAIL_API_KEY; either way from MILEPOST_EMA
 import base64
 import hmac
 import json
+import re
 import time
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -17,6 +18,7 @@ from functions.settings import Settings
 from milepost import __version__
 
 _TEXT_LIMIT = 3_500  # Slack cuts off at 4,000 characters
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _JSON = {"Content-Type": "application/json", "User-Agent": f"milepost/{__version__}"}
 
 
@@ -113,13 +115,18 @@ def subject(body: dict[str, Any]) -> str:
     alerts, total = data["alerts"], data["open"] + data["resolved"]
     first = f"{_word(alerts[0])} {alerts[0]['message']}"
     counts = f"{data['open']} open, {data['resolved']} resolved" if total > 1 else first
-    return " ".join(f"[{data['tenant']}] {counts}".split())[:200]
+    return _one_line(f"[{data['tenant']}] {counts}")[:200]
 
 
 def _lines(body: dict[str, Any]) -> list[str]:
     data = body["data"]
-    lines = [f"{_word(alert)} {' '.join(alert['message'].split())}" for alert in data["alerts"]]
+    lines = [f"{_word(alert)} {_one_line(alert['message'])}" for alert in data["alerts"]]
     return lines + ([f"... and {data['left_out']} more."] if data["left_out"] else [])
+
+
+def _one_line(text: str) -> str:
+    # Line breaks would begin another header, and other controls another mode of the reader's terminal.
+    return " ".join(_CONTROLS.sub(" ", text).split())
 
 
 def _word(alert: dict[str, Any]) -> str:

@@ -40,7 +40,7 @@ COLUMNS = {
     """,
 }
 # What a spreadsheet takes for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - the wide ones too
 _SAID_EVERY = 200
 
 

@@ -1,14 +1,16 @@
 """How figures, tables and errors look on a terminal."""
 
 import json as json_format
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 import click
 from pydantic import BaseModel
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -46,6 +48,9 @@ _SIZES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 _WIDTH_OF_A_PIPE = 250
 
+_NEWER_CONTROLS = re.compile(r"[\x7f-\x9f]")
+_CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
 as_json = click.option("--json", "json", is_flag=True, help="Print JSON.")
 
 
@@ -59,9 +64,9 @@ class Failure(click.ClickException):
         self._hint = error.hint
 
     def show(self, file: Any = None) -> None:  # noqa: ANN401 - click's own
-        click.echo(f"Error: {self.message}", err=True)
+        click.echo(f"Error: {plain(self.message)}", err=True)
         if self._hint:
-            click.echo(self._hint, err=True)
+            click.echo(plain(self._hint), err=True)
 
 
 class Misconfigured(Failure):
@@ -93,16 +98,34 @@ def with_client(command: Callable[..., R]) -> Callable[..., R]:
     return call
 
 
+def plain(text: str) -> str:
+    """The text without what a terminal would obey: no job's message moves its cursor or names its window."""
+    return _CONTROLS.sub("", text)
+
+
+class _Plain(Console):
+    """A console that obeys itself only: no control character of what it is to show reaches the terminal."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=plain(segment.text))
+
+
 def console() -> Console:
     # Made when it is needed, so that it writes to where stdout is then; a pipe has no width to fit into.
-    made = Console(highlight=False)
-    return made if made.is_terminal else Console(highlight=False, width=_WIDTH_OF_A_PIPE)
+    made = _Plain(highlight=False)
+    return made if made.is_terminal else _Plain(highlight=False, width=_WIDTH_OF_A_PIPE)
 
 
 def print_json(value: BaseModel | dict[str, Any] | list[Any]) -> None:
     """One line of JSON with what the server said."""
     if isinstance(value, BaseModel):
-        click.echo(value.model_dump_json(exclude_unset=True))
+        # JSON escapes the older controls by itself; these can only be within its texts.
+        click.echo(
+            _NEWER_CONTROLS.sub(
+                lambda found: f"\\u{ord(found[0]):04x}", value.model_dump_json(exclude_unset=True)
+            )
+        )
     else:
         click.echo(json_format.dumps(value))
 

@@ -27,6 +27,15 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 SUPABASE_PATHS = ("/rest/v1/", "/auth/v1/", "/realtime/v1/")
 FUNCTION_PATHS = ("v1", "health", "metrics", "ping", "cron", "openapi.json", "progress")
+# With every file of the page, as vercel.json has them. What a page may load and reach is in its own policy,
+# where whoever deploys it can add a domain; this adds what only a header can say.
+PAGE_HEADERS = {
+    "Cache-Control": "no-cache",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "script-src 'self'; object-src 'none'; base-uri 'none'; "
+    "frame-ancestors 'none'",
+}
 # All that is left of a path, also where a line feed is in it.
 REST = "(?s:.*)"
 # A connection's own headers, which no proxy may pass on.
@@ -170,7 +179,7 @@ class Gateway:
         kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         if kind.startswith("text/") or kind in ("application/javascript", "application/json"):
             kind += "; charset=utf-8"
-        return web.FileResponse(path, headers={"Content-Type": kind, "Cache-Control": "no-cache"})
+        return web.FileResponse(path, headers={"Content-Type": kind, **PAGE_HEADERS})
 
     def _token(self, request: web.Request) -> str | web.Response:
         """The JWT that a request acts under, or the refusal."""

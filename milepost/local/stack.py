@@ -224,7 +224,14 @@ class Stack:
         realtime.add_routes(app)
         gateway.add_routes(app)
         # A client that hangs up ends the request behind the gateway as well.
-        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.2)
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            handler_cancellation=True,
+            shutdown_timeout=0.2,
+            # A gateway hands bodies on as they came; what is packed too well would fill this process.
+            auto_decompress=False,
+        )
         await self._runner.setup()
         self._site = web.SockSite(self._runner, listener)
         await self._site.start()

@@ -20,6 +20,8 @@ create table if not exists milepost_private.keys (
   constraint key_requests_per_s_is_positive check (requests_per_s > 0),
   constraint key_scope_is_known check (scope in ('worker', 'operator', 'ping'))
 );
+-- Where the table is older than the column.
+alter table milepost_private.keys add column if not exists created_by text;
 create index if not exists keys_by_tenant on milepost_private.keys (tenant_id);
 
 comment on table milepost_private.keys is 'Milepost keys (mp_...): hashed, scoped, revocable.';

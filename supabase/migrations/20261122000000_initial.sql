@@ -183,6 +183,15 @@ create table if not exists milepost_private.keys (
   constraint key_requests_per_s_is_positive check (requests_per_s > 0),
   constraint key_scope_is_known check (scope in ('worker', 'operator', 'ping'))
 );
+-- Where the table is older than the column.
+do $guard$
+begin
+  if not exists (select from pg_catalog.pg_attribute
+                 where attrelid = 'milepost_private.keys'::regclass and attname = 'created_by'
+                   and not attisdropped) then
+    alter table milepost_private.keys add column created_by text;
+  end if;
+end $guard$;
 do $guard$
 begin
   if to_regclass('milepost_private.keys_by_tenant') is null then
@@ -2099,10 +2108,11 @@ begin
     create index jobs_active on milepost.jobs (tenant_id, state) where finished_at is null;
   end if;
 end $guard$;
+-- In the order in which they are claimed; the kind is looked at in the index.
 do $guard$
 begin
-  if to_regclass('milepost.jobs_waiting') is null then
-    create index jobs_waiting on milepost.jobs (tenant_id, kind, priority desc, created_at)
+  if to_regclass('milepost.jobs_to_claim') is null then
+    create index jobs_to_claim on milepost.jobs (tenant_id, priority desc, created_at, kind)
   where state in ('pending', 'retrying');
   end if;
 end $guard$;
@@ -5841,13 +5851,14 @@ begin
     -- What arrives after the end still counts, but changes no state.
     where j.job_id = any (job_ids) and not milepost_private.is_terminal(j.state)
   ), worded as (
-    -- Who said it, and why: of a job's entries the one that named the state it comes to, else the last that named one.
+    -- Who said it, and why: of a job's entries the one that named the state it comes to, else the last that named one, else the first.
     select distinct on (s.job_id) s.*, e.worker, e.state is not null as named,
            coalesce(e.reason, case when s.new_state in ('failed', 'retrying') then e.message end) as reason
     from settling s
     join unnest(entries) e on e.job_id = s.job_id and e.refusal is null
     order by s.job_id, e.state is not null desc,
-             (e.state = case when s.new_state in ('failed', 'retrying') then 'failed' else s.new_state end) desc, e.seq desc, e.n desc
+             (e.state = case when s.new_state in ('failed', 'retrying') then 'failed' else s.new_state end) desc,
+             case when e.state is null then e.n end, e.seq desc, e.n desc
   )
   select array_agg(w.job_id order by w.job_id) filter (where w.state in ('pending', 'retrying') and w.new_state is distinct from 'canceled'),
          array_agg('worker:' || w.worker order by w.job_id) filter (where w.state in ('pending', 'retrying') and w.new_state is distinct from 'canceled'),
@@ -6340,7 +6351,9 @@ grant execute on function milepost.claim_job(jsonb, text[], text) to service_rol
 
 -- Tenants are made by the service role (the command line). Keys and members are managed by it and by the tenant's admins; a
 -- Milepost key manages neither.
-create or replace function milepost.create_tenant(name text)
+-- In one step with its first admin, since a project has none to begin with and only admins make others.
+drop function if exists milepost.create_tenant(text);
+create or replace function milepost.create_tenant(name text, admin uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -6352,12 +6365,15 @@ begin
   perform milepost_private.check_name('name', coalesce(name, ''));
   insert into milepost.tenants as t (name) values (create_tenant.name) returning t.tenant_id into v_tenant;
   perform milepost_private.write_audit(v_tenant, milepost_private.actor(), 'create_tenant', create_tenant.name);
+  if admin is not null then
+    perform milepost_private.add_member(v_tenant, admin, 'admin');
+  end if;
   return jsonb_build_object('tenant_id', v_tenant, 'name', create_tenant.name);
 end;
 $$;
-comment on function milepost.create_tenant(text) is 'Creates a tenant: {"tenant_id", "name"}.';
-revoke execute on function milepost.create_tenant(text) from public, anon, authenticated;
-grant execute on function milepost.create_tenant(text) to service_role;
+comment on function milepost.create_tenant(text, uuid) is 'Creates a tenant, with this user as its admin if one is given: {"tenant_id", "name"}.';
+revoke execute on function milepost.create_tenant(text, uuid) from public, anon, authenticated;
+grant execute on function milepost.create_tenant(text, uuid) to service_role;
 
 -- is_service: whether this request comes with the rights of the service: its role, or the role that installed Milepost.
 -- By the role that statements run under, and not by what a token calls it: a role of one's own that inherits from authenticated
@@ -7696,17 +7712,20 @@ grant select on milepost_private.job_summaries to authenticated, service_role;
 -- job_json: a job as GET /v1/jobs/{job} shows it: the summary with its stages, workers, cursor and metadata.
 create or replace function milepost_private.job_json(job_id uuid)
 returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select to_jsonb(s) || jsonb_build_object(
-    'stages', v.stages, 'workers', v.workers, 'cursor', v.cursor, 'metadata', v.metadata,
-    'cursors', (select coalesce(jsonb_object_agg(l.worker, l.cursor), '{}')
-                from milepost.lanes l where l.job_id = v.job_id and l.cursor is not null))
-  from milepost_private.job_summaries s
-  join (select p.job_id, p.stages, p.workers, p.cursor, p.metadata from milepost.job_progress p) v on v.job_id = s.job_id
-  where s.job_id = job_json.job_id;
+begin
+  return (
+    select to_jsonb(s) || jsonb_build_object(
+      'stages', v.stages, 'workers', v.workers, 'cursor', v.cursor, 'metadata', v.metadata,
+      'cursors', (select coalesce(jsonb_object_agg(l.worker, l.cursor), '{}')
+                  from milepost.lanes l where l.job_id = v.job_id and l.cursor is not null))
+    from milepost_private.job_summaries s
+    join (select p.job_id, p.stages, p.workers, p.cursor, p.metadata from milepost.job_progress p) v on v.job_id = s.job_id
+    where s.job_id = job_json.job_id);
+end;
 $$;
 comment on function milepost_private.job_json(uuid) is 'A job as the API shows it: the summary with its stages, workers, cursor and metadata.';
 revoke execute on function milepost_private.job_json(uuid) from public, anon, authenticated;

@@ -210,3 +210,17 @@ def test_requests_share_a_connection(api: Client, fake: FakePostgrest) -> None:
     for _ in range(5):
         post(api)
     assert fake.connections == before + 1
+
+
+def test_what_a_caller_sends_never_begins_a_line_of_the_journal(
+    api: Client, fake: FakePostgrest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mischief = 'a\n{"severity": "CRITICAL"}\r\x1b[2J\x85\u2028\x9b31m'
+    fake.replies["call_with_key"] = Reply({"code": "XX000", "message": mischief}, 500)
+    response = api.get("/v1/jobs/a", headers={**KEY, "X-Correlation-Id": "a\x1b[31mb"})
+    assert response.status_code == 500
+    written = capsys.readouterr().err
+    (line,) = written.splitlines()
+    assert line.isprintable()
+    assert json.loads(line)["error"] == mischief
+    assert response.headers["X-Correlation-Id"] == json.loads(line)["correlation_id"] != "a\x1b[31mb"

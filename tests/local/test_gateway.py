@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from aiohttp import web
 from running_stack import RunningStack
 from yarl import URL
 
+from milepost.local import CHECKOUT
 from milepost.local.gateway import WHOLE_ANSWER_BYTES, Gateway
 from milepost.local.keys import Keys, KeySwap
 from milepost.local.ports import HOST, free_port
@@ -334,12 +336,16 @@ def test_files_of_the_page_are_served_with_their_types_and_nothing_outside(tmp_p
     for name in kinds:
         (public / name).write_text(name)
 
+    (everywhere,) = json.loads((CHECKOUT / "vercel.json").read_text())["headers"]
+    deployed = {header["key"]: header["value"] for header in everywhere["headers"]}
+    assert "frame-ancestors 'none'" in deployed["Content-Security-Policy"]
+
     async def scenario() -> None:
         async with Behind(public, echo) as behind, httpx.AsyncClient(base_url=behind.url) as client:
             for name, kind in kinds.items():
                 answer = await client.get(f"/{name}")
                 assert (answer.text, answer.headers["content-type"]) == (name, kind)
-                assert answer.headers["cache-control"] == "no-cache"
+                assert {name: answer.headers[name] for name in deployed} == deployed
             assert (await client.get("/")).text == "index.html"
             again = await client.get("/", headers={"If-None-Match": (await client.get("/")).headers["etag"]})
             assert again.status_code == 304

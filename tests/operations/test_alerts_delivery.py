@@ -233,6 +233,16 @@ def test_an_email_goes_out_by_smtp(mailbox: Mailbox) -> None:
     ]  # fmt: skip
 
 
+def test_no_text_of_a_job_adds_a_header_or_a_control_to_an_email(mailbox: Mailbox) -> None:
+    mischief = "import\r\nBcc: x@example.org\r\n\r\nbody\x1b]0;owned\x07\x9b31m\x00\x08"
+    deliveries.deliver(delivery("email", "a@example.org", alert(message=mischief)))
+    (mail,) = mailbox.mails
+    assert mail["Bcc"] is None
+    said = "CRITICAL import Bcc: x@example.org body ]0;owned 31m"
+    assert mail["Subject"].replace("\n", "") == f"[ACME Inc] {said}"
+    assert mail.get_payload().splitlines() == [said, "", "Sent by Milepost."]
+
+
 def test_a_mail_server_that_refuses_hangs_or_is_away_is_said(
     mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -141,7 +141,6 @@ for (const [device, options] of Object.entries({ "a desktop": {}, "a phone": { v
       const dialog = await make(page, name, { kinds: "csv_import, transcription_of_podcasts", life: name === "short" ? "No end" : "30 days" });
       await dialog.getByLabel("Key").waitFor();
       if (name === "short") assert.deepEqual(await violations(page), []);
-      if (name === "short" && process.env.PICTURES) await page.screenshot({ path: `${process.env.PICTURES}/made-${options.isMobile ? 390 : 1280}.png` });
       assert.deepEqual(await tooWide(page), []);
       await dialog.getByRole("button", { name: "I have copied it" }).click();
     }
@@ -150,12 +149,10 @@ for (const [device, options] of Object.entries({ "a desktop": {}, "a phone": { v
     await page.getByText("Revoked and expired").click();
     for (const colorScheme of ["light", "dark"]) {
       await page.emulateMedia({ colorScheme });
-      if (process.env.PICTURES) await page.screenshot({ path: `${process.env.PICTURES}/access-${options.isMobile ? 390 : 1280}-${colorScheme}.png`, fullPage: true });
       assert.deepEqual(await violations(page), []);
     }
     assert.deepEqual(await tooWide(page), []);
     await page.getByRole("button", { name: "New key…" }).click();
     assert.deepEqual(await violations(page), []);
-    if (process.env.PICTURES) await page.screenshot({ path: `${process.env.PICTURES}/new-${options.isMobile ? 390 : 1280}.png` });
   }, options);
 }

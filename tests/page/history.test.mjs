@@ -47,7 +47,7 @@ const count = (locator, wanted) => eventually(async () => assert.equal(await loc
 
 test("a line of CSV is read back as what it was, and no cell is a formula", () => {
   assert.equal(csvLine(["a", 'say "hi", b', "two\nlines", null, undefined, 1.5, true]), 'a,"say ""hi"", b","two\nlines",,,1.5,true\r\n');
-  assert.equal(csvLine(["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx"]), `'=1+1,'+1,'-1,'@SUM(A1),'\tx,"'\rx"\r\n`);
+  assert.equal(csvLine(["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\n=1", "＝1"]), `'=1+1,'+1,'-1,'@SUM(A1),'\tx,"'\rx","'\n=1",'＝1\r\n`);
   assert.equal(csvLine([-5, "a=b", "", { a: 1 }]), '-5,a=b,,"{""a"":1}"\r\n');
 });
 

@@ -94,6 +94,19 @@ def test_the_page_does_what_people_do_and_shows_what_they_need(stack: RunningSta
     run_tests(f"{part}.test.mjs", stage(stack, tenants=20))
 
 
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium, or set CHROMIUM")
+def test_whatever_a_job_says_is_text_on_every_page(stack: RunningStack) -> None:
+    node("scripts/vendor.mjs")
+    cast = stage(stack, tenants=2)
+    evil = '"><img src=x onerror="window.hacked=1"><script>window.hacked=1</script>\'{{7*7}}${7*7}'
+    stack.sql(
+        "update milepost.tenants t set name = %s from jsonb_to_recordset(%s::jsonb) as c (tenant_id uuid)"
+        " where t.tenant_id = c.tenant_id",
+        (evil, json.dumps(cast["tenants"])),
+    )
+    run_tests("mischief.test.mjs", {**cast, "evil": evil})
+
+
 def test_the_page_learns_from_the_gateway_where_it_is(stack: RunningStack) -> None:
     assert httpx.get(f"{stack.api_url}/config.json").json() == {
         "supabase_url": stack.api_url,
