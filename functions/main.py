@@ -146,7 +146,7 @@ def _methods(address: MapAdapter) -> str:
 
 
 def _take_all_of(framework: ModuleType) -> None:
-    """What functions-framework answers by itself, in HTML: paths with a line feed, /robots.txt, WebSockets."""
+    """What functions-framework answers by itself, in HTML: paths with line feeds, /robots.txt, WebSockets."""
     for refusal in (404, WebsocketMismatch):
         framework.errorhandler(refusal)(lambda _: api(framework.flask.request._get_current_object()))
 
