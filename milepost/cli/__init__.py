@@ -41,6 +41,7 @@ _COMMANDS = {
     "tenants": "admin",
     "keys": "admin",
     "members": "admin",
+    "doctor": "doctor",
     "completion": "completion",
 }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from functions import main
+from functions import checkpoints, main
 from functions.when_asked import Later
 
 ROOT = Path(__file__).parents[2]
@@ -64,4 +64,4 @@ def test_what_is_imported_when_asked_for_is_there() -> None:
 def test_no_rule_compiles_what_builds_addresses() -> None:
     """It relies on a method of werkzeug's that is not public: a release without it would only be slower."""
     with pytest.raises(NotImplementedError):
-        main.ROUTES.bind("api").build(main.checkpoints.post)
+        main.ROUTES.bind("api").build(checkpoints.post)
