@@ -47,13 +47,13 @@ class Check(NamedTuple):
 def examine(clock: Callable[[], float] = time.time) -> Iterator[Check]:
     """All checks, in an order in which the first that is wrong explains those after it."""
     with httpx.Client(timeout=10) as http:
-        yield from _settings()
-        yield from _database(http, clock)
-        yield from _realtime()
-        yield from _functions(http, clock)
+        yield from of_settings()
+        yield from of_project(http, clock)
+        yield from of_realtime()
+        yield from of_functions(http, clock)
 
 
-def _settings() -> Iterator[Check]:
+def of_settings() -> Iterator[Check]:
     wrong = problems(Settings)
     for error in wrong:
         yield Check("settings", "wrong", error.message, error.hint)
@@ -71,7 +71,7 @@ def _settings() -> Iterator[Check]:
 
 
 def _given(name: str) -> str | None:
-    """A setting, or None where it is missing or wrong, which `_settings` tells."""
+    """A setting, or None where it is missing or wrong, which `of_settings` tells."""
     try:
         value: str | None = getattr(Settings, name)
     except ConfigurationError:
@@ -82,7 +82,7 @@ def _given(name: str) -> str | None:
 # ------------------------------------------------------------------------------------------ the database
 
 
-def _database(http: httpx.Client, clock: Callable[[], float]) -> Iterator[Check]:
+def of_project(http: httpx.Client, clock: Callable[[], float]) -> Iterator[Check]:
     url, key = _given("supabase_url"), _given("secret_key")
     if not url or not key:
         yield Check(
@@ -275,7 +275,7 @@ def _realtime_rules(facts: Mapping[str, Any]) -> Iterator[Check]:
 # ---------------------------------------------------------------------------------------------- Realtime
 
 
-def _realtime() -> Iterator[Check]:
+def of_realtime() -> Iterator[Check]:
     url, key = _given("supabase_url"), _given("publishable_key")
     if not url or not key:
         yield Check("Realtime", "skipped", "SUPABASE_URL and SUPABASE_PUBLISHABLE_KEY are not given")
@@ -290,56 +290,28 @@ def _realtime() -> Iterator[Check]:
     user_id = str(uuid.uuid4())
     try:
         with connect(address, open_timeout=10, close_timeout=1) as socket:
-
-            def join(topic: str, token: str, is_private: bool) -> str | None:
-                """None where the join was accepted, else why not."""
+            # All at once, since a refusal comes five seconds late: a brake on guessing.
+            token = _user_token(user_id)
+            joins = {
+                "stranger": (f"user:{uuid.uuid4()}", key, True),
+                "public": (f"doctor-{user_id}", key, False),
+            }
+            if token:
+                joins["user"] = (f"user:{user_id}", token, True)
+                joins["another"] = (f"user:{uuid.uuid4()}", token, True)
+            for who, (topic, credential, is_private) in joins.items():
                 config = {"private": is_private, "presence": {"enabled": False}}
-                frame = {
-                    "topic": f"realtime:{topic}",
-                    "event": "phx_join",
-                    "ref": topic,
-                    "payload": {"config": config, "access_token": token},
-                }
+                payload = {"config": config, "access_token": credential}
+                frame = {"topic": f"realtime:{topic}", "event": "phx_join", "ref": who, "payload": payload}
                 socket.send(json.dumps(frame))
-                while True:
-                    said = json.loads(socket.recv(timeout=10))
-                    if said.get("ref") == topic and said.get("event") == "phx_reply":
-                        accepted = said["payload"]["status"] == "ok"
-                        return (
-                            None
-                            if accepted
-                            else str(said["payload"].get("response", {}).get("reason", "no reason"))
-                        )
-
-            if join(f"user:{uuid.uuid4()}", key, True) is None:
-                yield Check("Realtime for strangers", "wrong", "a stranger may join a private topic", _AGAIN)
-            else:
-                yield Check("Realtime for strangers", "ok", "a stranger is refused at a private topic")
-            if join(f"milepost-doctor-{user_id}", key, False) is None:
-                yield Check(
-                    "Realtime's public topics",
-                    "note",
-                    "anybody may use public topics of this project, at your cost",
-                    "If nothing else needs them: Realtime, Settings, switch off `Allow public access`.",
-                )
-            if token := _user_token(user_id):
-                refused = join(f"user:{user_id}", token, True)
-                yield (
-                    Check("Realtime for users", "ok", "a user joins their own topic under row level security")
-                    if refused is None
-                    else Check(
-                        "Realtime for users",
-                        "wrong",
-                        f"a user is refused at their own topic: {refused}",
-                        _AGAIN,
-                    )
-                )
-                if join(f"user:{uuid.uuid4()}", token, True) is None:
-                    yield Check("Realtime for users", "wrong", "a user may join another's topic", _AGAIN)
-            else:
-                yield Check(
-                    "Realtime for users", "skipped", "without SUPABASE_JWT_SECRET no user can be played"
-                )
+            refusals: dict[str, str | None] = {}
+            while len(refusals) < len(joins):
+                said = json.loads(socket.recv(timeout=20))
+                if said.get("event") == "phx_reply" and said.get("ref") in joins:
+                    reply = said["payload"]
+                    refused = None if reply["status"] == "ok" else str(reply["response"].get("reason"))
+                    refusals[said["ref"]] = refused
+        yield from of_joins(refusals)
     except (OSError, TimeoutError, ValueError, KeyError, WebSocketException) as error:
         yield Check(
             "Realtime",
@@ -347,6 +319,30 @@ def _realtime() -> Iterator[Check]:
             f"no answer: {str(error)[:200] or type(error).__name__}",
             "Look at SUPABASE_URL and SUPABASE_PUBLISHABLE_KEY, and whether Realtime is on in the project.",
         )
+
+
+def of_joins(refusals: Mapping[str, str | None]) -> Iterator[Check]:
+    """What became of each join: None where it was accepted, else why not."""
+    if refusals["stranger"] is None:
+        yield Check("Realtime for strangers", "wrong", "a stranger may join a private topic", _AGAIN)
+    else:
+        yield Check("Realtime for strangers", "ok", "a stranger is refused at a private topic")
+    if refusals["public"] is None:
+        yield Check(
+            "Realtime's public topics",
+            "note",
+            "anybody may use public topics of this project, at your cost",
+            "If nothing else needs them: Realtime, Settings, switch off `Allow public access`.",
+        )
+    if "user" not in refusals:
+        yield Check("Realtime for users", "skipped", "without SUPABASE_JWT_SECRET no user can be played")
+    elif refusals["user"] is not None:
+        said = f"a user is refused at their own topic: {refusals['user']}"
+        yield Check("Realtime for users", "wrong", said, _AGAIN)
+    elif refusals["another"] is None:
+        yield Check("Realtime for users", "wrong", "a user may join another's topic", _AGAIN)
+    else:
+        yield Check("Realtime for users", "ok", "a user joins their own topic, and no other")
 
 
 def _user_token(user_id: str) -> str | None:
@@ -365,7 +361,7 @@ def _user_token(user_id: str) -> str | None:
 # ---------------------------------------------------------------------------------------- the functions
 
 
-def _functions(http: httpx.Client, clock: Callable[[], float]) -> Iterator[Check]:
+def of_functions(http: httpx.Client, clock: Callable[[], float]) -> Iterator[Check]:
     url, key = _given("url"), _given("key")
     if not url:
         yield Check("functions", "skipped", "MILEPOST_URL is not given", "Set it to look at the functions.")

@@ -12,12 +12,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import jwt
 import pytest
 from running_stack import RunningStack, Tenant
 from scratch_database import Database
 
-from milepost._doctor import Check, examine, of_database
+from milepost import _doctor
+from milepost._doctor import Check, of_database
 
 ROOT = Path(__file__).parents[2]
 # pg_cron cannot be installed here: this keeps what is scheduled, in its tables.
@@ -66,6 +68,18 @@ def wrong(checks: Iterator[Check]) -> dict[str, Check]:
     return found
 
 
+def part(name: str, clock: Callable[[], float] = time.time) -> dict[str, Check]:
+    """What is wrong with one part of the installation."""
+    with httpx.Client(timeout=10) as http:
+        checks: dict[str, Iterator[Check]] = {
+            "settings": _doctor.of_settings(),
+            "project": _doctor.of_project(http, clock),
+            "realtime": _doctor.of_realtime(),
+            "functions": _doctor.of_functions(http, clock),
+        }
+        return wrong(checks[name])
+
+
 def said(check: Check) -> str:
     return f"{check.found} -> {check.fix}"
 
@@ -89,7 +103,7 @@ def test_nothing_is_wrong_with_the_local_stack(right: dict[str, str]) -> None:
 
 
 def test_what_is_wrong_stands_with_its_fix_and_ends_with_1(right: dict[str, str]) -> None:
-    done = run(**right | {"MILEPOST_KEY": right["SUPABASE_SECRET_KEY"]})
+    done = run(MILEPOST_URL=right["MILEPOST_URL"], MILEPOST_KEY=right["SUPABASE_SECRET_KEY"])
     assert done.returncode == 1
     assert "wrong worker's key: MILEPOST_KEY is a secret key of the Supabase project" in done.stdout
     assert "renew the secret key" in done.stdout
@@ -102,26 +116,31 @@ def test_without_settings_it_skips_what_it_cannot_see() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "check", "words"),
+    ("name", "value", "where", "check", "words"),
     [
-        ("SUPABASE_URL", "http://127.0.0.1:9", "database", "no answer of PostgREST"),
-        ("SUPABASE_URL", "http://127.0.0.1:9", "Realtime", "no answer"),
-        ("SUPABASE_URL", "127.0.0.1", "settings", "SUPABASE_URL: expected an address"),
-        ("SUPABASE_SECRET_KEY", "sb_secret_another", "database", "the secret key is refused"),
-        ("SUPABASE_SECRET_KEY", "sb_publishable_a", "settings", "found a publishable key"),
-        ("SUPABASE_PUBLISHABLE_KEY", "sb_secret_a", "settings", "found a secret key"),
-        ("SUPABASE_PUBLISHABLE_KEY", "sb_publishable_another", "Realtime", "no answer"),
-        ("SUPABASE_JWT_SECRET", "x" * 40, "Realtime for users", "refused at their own topic"),
-        ("MILEPOST_URL", "http://127.0.0.1:9", "functions", "gave no answer"),
-        ("MILEPOST_KEY", "mp_unknown", "worker's key", "MILEPOST_KEY is refused"),
-        ("CRON_SECRET", "another", "CRON_SECRET", "answers 401 to this CRON_SECRET"),
+        ("SUPABASE_URL", "http://127.0.0.1:9", "project", "database", "no answer of PostgREST"),
+        ("SUPABASE_URL", "http://127.0.0.1:9", "realtime", "Realtime", "no answer"),
+        ("SUPABASE_URL", "127.0.0.1", "settings", "settings", "SUPABASE_URL: expected an address"),
+        ("SUPABASE_SECRET_KEY", "sb_secret_another", "project", "database", "the secret key is refused"),
+        ("SUPABASE_SECRET_KEY", "sb_publishable_a", "settings", "settings", "found a publishable key"),
+        ("SUPABASE_PUBLISHABLE_KEY", "sb_secret_a", "settings", "settings", "found a secret key"),
+        ("SUPABASE_PUBLISHABLE_KEY", "sb_publishable_another", "realtime", "Realtime", "no answer"),
+        ("MILEPOST_URL", "http://127.0.0.1:9", "functions", "functions", "gave no answer"),
+        ("MILEPOST_KEY", "mp_unknown", "functions", "worker's key", "MILEPOST_KEY is refused"),
+        ("CRON_SECRET", "another", "functions", "CRON_SECRET", "answers 401 to this CRON_SECRET"),
     ],
 )
 def test_a_wrong_setting_is_found(
-    right: dict[str, str], monkeypatch: pytest.MonkeyPatch, name: str, value: str, check: str, words: str
+    right: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: str,
+    where: str,
+    check: str,
+    words: str,
 ) -> None:
     monkeypatch.setenv(name, value)
-    assert words in said(wrong(examine())[check])
+    assert words in said(part(where)[check])
 
 
 def test_a_legacy_anon_key_where_the_secret_belongs_is_found(
@@ -129,14 +148,34 @@ def test_a_legacy_anon_key_where_the_secret_belongs_is_found(
 ) -> None:
     anon = jwt.encode({"role": "anon", "exp": time.time() + 600}, stack.jwt_secret)
     monkeypatch.setenv("SUPABASE_SECRET_KEY", anon)
-    assert "found a legacy anon key" in said(wrong(examine())["settings"])
+    assert "found a legacy anon key" in said(part("settings")["settings"])
 
 
 def test_a_clock_that_is_off_is_found(right: dict[str, str]) -> None:
-    found = wrong(examine(clock=lambda: time.time() + 60))
+    found = part("project", lambda: time.time() + 60) | part("functions", lambda: time.time() + 60)
     for name in ("clock of the database", "clock of the functions"):
         assert "60 s behind this machine's" in found[name].found or "59 s" in found[name].found
         assert "NTP" in said(found[name])
+
+
+@pytest.mark.parametrize(
+    ("refusals", "check", "words"),
+    [
+        ({"stranger": None, "public": None}, "Realtime for strangers", "a stranger may join a private topic"),
+        (
+            {"stranger": "no", "public": "no", "user": "Unauthorized", "another": "no"},
+            "Realtime for users",
+            "a user is refused at their own topic: Unauthorized",
+        ),
+        (
+            {"stranger": "no", "public": "no", "user": None, "another": None},
+            "Realtime for users",
+            "a user may join another's topic",
+        ),
+    ],
+)
+def test_a_join_that_goes_wrong_is_found(refusals: dict[str, str | None], check: str, words: str) -> None:
+    assert words in said(wrong(_doctor.of_joins(refusals))[check])
 
 
 @contextmanager
@@ -160,9 +199,9 @@ def until(is_so: Callable[[], bool]) -> None:
 
 def test_a_schema_that_is_not_exposed_is_found(right: dict[str, str], stack: RunningStack) -> None:
     with exposed(stack, "public"):
-        until(lambda: "the schema is not exposed" in str(wrong(examine()).get("database")))
-        assert "Add `milepost` to the exposed schemas" in said(wrong(examine())["database"])
-    until(lambda: not wrong(examine()))
+        until(lambda: "the schema is not exposed" in str(part("project").get("database")))
+        assert "Add `milepost` to the exposed schemas" in said(part("project")["database"])
+    until(lambda: not part("project"))
 
 
 @contextmanager
@@ -190,20 +229,20 @@ def test_a_secret_key_that_everybody_can_read_is_found(monkeypatch: pytest.Monke
     told = {"supabase_url": "https://abc.supabase.co", "publishable_key": "sb_secret_a"}
     with functions({"/health": (200, {}), "/cron/sweep": (401, {}), "/config.json": (200, told)}) as url:
         monkeypatch.setenv("MILEPOST_URL", url)
-        assert "SECRET key" in said(wrong(examine())["page"])
+        assert "SECRET key" in said(part("functions")["page"])
 
 
 def test_a_cron_that_is_open_to_strangers_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     with functions({"/health": (200, {}), "/cron/sweep": (200, {})}) as url:
         monkeypatch.setenv("MILEPOST_URL", url)
-        assert "/cron/sweep works with 'no secret'" in said(wrong(examine())["CRON_SECRET"])
+        assert "/cron/sweep works with 'no secret'" in said(part("functions")["CRON_SECRET"])
 
 
 def test_functions_that_do_not_reach_their_database_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = {"code": "database_unavailable", "message": "The database cannot be reached.", "hint": "Wait."}
     with functions({"/health": (503, answer)}) as url:
         monkeypatch.setenv("MILEPOST_URL", url)
-        assert "/health answers 503: The database cannot be reached." in said(wrong(examine())["functions"])
+        assert "/health answers 503: The database cannot be reached." in said(part("functions")["functions"])
 
 
 @pytest.mark.parametrize(
