@@ -4,7 +4,8 @@
 -- ==== sql/schema/00_schemas.sql
 
 -- Two schemas: milepost is what clients may call, milepost_private is what it stands on.
--- Uninstalling is dropping both; nothing of Milepost's lives anywhere else but one policy on realtime.messages, which goes with them.
+-- sql/uninstall.sql drops both; nothing else of Milepost's is there but one policy on realtime.messages, which goes with them, and
+-- the schedule of 82_cron.sql.
 create schema if not exists milepost;
 create schema if not exists milepost_private;
 
@@ -8779,8 +8780,7 @@ end $$;
 
 -- Scheduled work, where pg_cron exists: the sweep, retention, and what pg_cron writes down of both. Safe to repeat, and
 -- beside another scheduler of /cron/sweep. Without pg_cron that one is needed; after `create extension pg_cron` run this
--- file again. Dropping Milepost's schemas leaves the schedule: select cron.unschedule(jobname) from cron.job where jobname
--- like 'milepost-%'.
+-- file again. sql/uninstall.sql takes the schedule away.
 do $$
 begin
   -- GUARD: no pg_cron, or one from before schedules in seconds
