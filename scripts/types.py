@@ -16,7 +16,7 @@ from milepost.local.postgres import Postgres
 from milepost.local.schema import build
 from milepost.local.stack import HERE
 
-CLI = CHECKOUT / "node_modules/.bin/supabase"
+CLI = CHECKOUT / "node_modules/@supabase/cli-linux-x64/bin/supabase"
 FILES = {
     "typescript": CHECKOUT / "supabase/types/milepost.ts",
     "python": CHECKOUT / "supabase/types/milepost.py",

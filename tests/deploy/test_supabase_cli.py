@@ -14,7 +14,7 @@ from milepost.local.postgres import Postgres
 from milepost.local.stack import HERE
 
 ROOT = Path(__file__).parents[2]
-CLI = ROOT / "node_modules/.bin/supabase"
+CLI = ROOT / "node_modules/@supabase/cli-linux-x64/bin/supabase"
 TYPES = {"typescript": "milepost.ts", "python": "milepost.py"}
 
 
