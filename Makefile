@@ -1,12 +1,12 @@
 # One command per need. `make demo` and `make test` need nothing before them on a machine with Python 3.11 and Node 20.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test check check-vercel bench sql docs lock clean
+.PHONY: help setup demo dev test check check-vercel bench sql types docs lock dev-supabase clean
 
 BIN := .venv/bin
 SETUP := .venv/.ready
 
 help:            ## this list
-	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
+	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
 
 setup: $(SETUP)  ## installs everything into .venv and node_modules, pinned by the lock files
 
@@ -42,11 +42,17 @@ bench: $(SETUP)  ## the benchmarks of docs/benchmarks.md
 sql: $(SETUP)    ## builds sql/complete-schema.sql and the first migration from sql/schema
 	@$(BIN)/python -m milepost.local.schema
 
+types: $(SETUP)  ## builds supabase/types, for TypeScript and Python, from sql/schema
+	@$(BIN)/python scripts/types.py
+
 lock: $(SETUP)   ## pins what pyproject.toml asks for, anew
 	@scripts/lock
 
 docs: $(SETUP)   ## writes docs/api.md from what the functions serve
 	@$(BIN)/python scripts/reference.py
+
+dev-supabase: $(SETUP)  ## the functions beside Supabase's own containers; needs Docker
+	@scripts/dev-supabase
 
 clean:           ## removes what setup made
 	rm -rf .venv node_modules public/vendor .vercel-cli

@@ -3,6 +3,7 @@
 import runpy
 
 for module in (
+    "benchmarks.cold_start",
     "benchmarks.ingest",
     "benchmarks.storage",
     "benchmarks.latency",

@@ -99,10 +99,15 @@ PREFLIGHT = {
 
 def api(request: Request) -> Response:
     """Answers one request. Never raises; every refusal has the one error shape."""
+    return serve(request, ROUTES)
+
+
+def serve(request: Request, routes: Map) -> Response:
+    """Answers one request by these routes."""
     correlation_id = journal.begin(request.headers.get("X-Correlation-Id"))
     with tracing.serving(request.method, request.headers):
         try:
-            response = _routed(request)
+            response = _routed(request, routes)
         except Refused as refused:
             restraint.latest.learn(request, refused)
             response = refused.response()
@@ -118,8 +123,8 @@ def api(request: Request) -> Response:
     return response
 
 
-def _routed(request: Request) -> Response:
-    address = ROUTES.bind("api", path_info=request.path, default_method=request.method)
+def _routed(request: Request, routes: Map) -> Response:
+    address = routes.bind("api", path_info=request.path, default_method=request.method)
     if request.method == "OPTIONS" and (methods := _methods(address)):
         return nothing({"Allow": methods, "Access-Control-Allow-Methods": methods, **PREFLIGHT})
     try:

@@ -42,6 +42,7 @@ _COMMANDS = {
     "keys": "admin",
     "members": "admin",
     "upgrade": "upgrade",
+    "doctor": "doctor",
     "completion": "completion",
 }
 

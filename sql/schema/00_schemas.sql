@@ -1,5 +1,6 @@
 -- Two schemas: milepost is what clients may call, milepost_private is what it stands on.
--- Uninstalling is dropping both; nothing of Milepost's lives anywhere else but one policy on realtime.messages, which goes with them.
+-- sql/uninstall.sql drops both; nothing else of Milepost's is there but one policy on realtime.messages, which goes with them, and
+-- the schedule of 82_cron.sql.
 create schema if not exists milepost;
 create schema if not exists milepost_private;
 

@@ -1,7 +1,6 @@
 -- Scheduled work, where pg_cron exists: the sweep, retention, and what pg_cron writes down of both. Safe to repeat, and
 -- beside another scheduler of /cron/sweep. Without pg_cron that one is needed; after `create extension pg_cron` run this
--- file again. Dropping Milepost's schemas leaves the schedule: select cron.unschedule(jobname) from cron.job where jobname
--- like 'milepost-%'.
+-- file again. sql/uninstall.sql takes the schedule away.
 do $$
 begin
   -- GUARD: no pg_cron, or one from before schedules in seconds
