@@ -23,7 +23,7 @@ import milepost._sender  # noqa: E402
 
 milepost._sender.CONTACT_S = 0.2
 # What is waited for comes, however busy the machine is.
-milepost._job.START_WAIT_S = facts["patience_s"]
+milepost._job.START_WAIT_S = facts["patience_s"]  # type: ignore[attr-defined]
 milepost._sender.EXIT_WAIT_S = 60.0
 
 

@@ -7,12 +7,14 @@ tests/faults.
 import json
 import os
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from contract import Contract, Server
+from dev_process import eventually
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_sender import Client
@@ -461,6 +463,14 @@ def test_a_spool_is_an_argument_or_a_variable_and_goes_along_to_other_processes(
     assert pickle.loads(pickle.dumps(named))._address[2] == str(spool)  # noqa: S301 - its own pickle
     monkeypatch.setenv("MILEPOST_SPOOL", str(spool / "other"))
     assert _job.job("c")._address[2] == str(spool / "other")
+
+
+def test_the_snippet_of_the_guide_has_a_spool(server: Server, spool: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs/faults.md").read_text()
+    (snippet,) = re.findall(r"^```python\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
+    server.contract.away = True
+    exec(snippet.replace("/var/lib/import", str(spool)), {"milepost": milepost})  # noqa: S102 - our own guide
+    eventually(lambda: list(spool.glob("*/lanes.json")), "it is written down")
 
 
 def test_a_forked_child_leaves_its_parents_spool_to_the_parent(server: Server, spool: Path) -> None:
