@@ -1,6 +1,8 @@
-"""Workers that die, are cut off, meet a full disk or a wrong clock: the next one goes on, and sums are exact."""
+"""Workers that die, are cut off, meet a full disk or a wrong clock: the next one goes on, and sums are exact.
 
-import signal
+A worker that is killed while the server hears it is in tests/recovery.
+"""
+
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -200,26 +202,6 @@ def test_a_worker_without_memory_fails_its_attempt_and_the_next_goes_on(loops: L
     heir = loops.start(None, named=True, items=6)
     assert heir.hear() == "begins at 4 in attempt 2"
     heir.do(2)
-    assert ended(heir) == 0
-    assert_exact(loops, 6, attempt=2)
-
-
-@pytest.mark.parametrize("killed_with", [signal.SIGKILL, signal.SIGSEGV], ids=str)
-def test_a_worker_killed_by_the_system_is_found_and_the_next_goes_on_from_its_last_cursor(
-    loops: Loops, killed_with: signal.Signals
-) -> None:
-    worker = loops.begun(named=True, items=6)
-    worker.do(3)
-    worker.deliver()
-    worker.signal(killed_with)
-    assert worker.process.wait() == -killed_with
-    loops.pass_time(LONG_S)
-    loops.sweep()
-    change = loops.events("job.state_changed")[-1]["data"]
-    assert (change["new_state"], "nothing was heard of it for" in change["reason"]) == ("retrying", True)
-    heir = loops.start(None, named=True, items=6)
-    assert heir.hear() == "begins at 3 in attempt 2"
-    heir.do(3)
     assert ended(heir) == 0
     assert_exact(loops, 6, attempt=2)
 
