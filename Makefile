@@ -1,12 +1,12 @@
 # One command per need. `make demo` and `make test` need nothing before them on a machine with Python 3.11 and Node 20.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test check bench sql clean
+.PHONY: help setup demo dev test check check-vercel bench sql docs lock clean
 
 BIN := .venv/bin
 SETUP := .venv/.ready
 
 help:            ## this list
-	@grep -hE '^[a-z]+: .*##|^[a-z]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
+	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
 
 setup: $(SETUP)  ## installs everything into .venv and node_modules, pinned by the lock files
 
@@ -31,6 +31,10 @@ check: $(SETUP)  ## formatting, lints, types, built files up to date
 	@$(BIN)/mypy
 	@for suite in tests/*/; do $(BIN)/mypy $$suite || exit 1; done
 	@$(BIN)/python -m milepost.local.schema --check
+	@$(BIN)/python scripts/reference.py --check
+
+check-vercel: $(SETUP)  ## builds for Vercel with its own CLI, without an account, and asks what was built
+	@scripts/check-vercel
 
 bench: $(SETUP)  ## the benchmarks of docs/benchmarks.md
 	@$(BIN)/python -m benchmarks
@@ -38,5 +42,11 @@ bench: $(SETUP)  ## the benchmarks of docs/benchmarks.md
 sql: $(SETUP)    ## builds sql/complete-schema.sql and the first migration from sql/schema
 	@$(BIN)/python -m milepost.local.schema
 
+lock: $(SETUP)   ## pins what pyproject.toml asks for, anew
+	@scripts/lock
+
+docs: $(SETUP)   ## writes docs/api.md from what the functions serve
+	@$(BIN)/python scripts/reference.py
+
 clean:           ## removes what setup made
-	rm -rf .venv node_modules public/vendor
+	rm -rf .venv node_modules public/vendor .vercel-cli

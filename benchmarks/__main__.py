@@ -2,6 +2,13 @@
 
 import runpy
 
-for module in ("benchmarks.ingest", "benchmarks.latency", "benchmarks.liveness.run", "benchmarks.eta.run"):
+for module in (
+    "benchmarks.ingest",
+    "benchmarks.storage",
+    "benchmarks.latency",
+    "benchmarks.sdk",
+    "benchmarks.liveness.run",
+    "benchmarks.eta.run",
+):
     print(f"\n== {module}")
     runpy.run_module(module, run_name="__main__")

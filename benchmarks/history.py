@@ -84,6 +84,8 @@ QUESTIONS: dict[str, str] = {
     "search by failed of an owner": "select milepost.search_jobs(state => array['failed'], owner => md5('owner-3')::uuid)",
     "stuck": "select * from milepost.get_stuck_jobs()",
     "health": "select milepost.get_jobs_health()",
+    "loading progress": "select milepost.get_loading_progress()",
+    "what ends soonest": "select milepost.search_jobs(sort => 'finishing')",
     "one job": "select milepost.get_job_progress('run-' || (1 + random() * 1999)::int)",
 }
 

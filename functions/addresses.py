@@ -42,7 +42,7 @@ class Query(BaseModel):
     """No parameters."""
 
     # Built at first use: a worker's cold start should not pay for lists that people read.
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 class Page(Query):

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import math
+import sys
 from typing import Any, NamedTuple
 
 from werkzeug.wrappers import Request
@@ -21,6 +22,8 @@ class Body(NamedTuple):
 
     raw: bytes
     value: Any
+    is_exact: bool = True
+    """Whether `value` holds each number as it was written, and none had more digits than a float does."""
 
 
 def read_json(request: Request, *, may_be_empty: bool = False) -> Body:
@@ -48,7 +51,8 @@ def read_json(request: Request, *, may_be_empty: bool = False) -> Body:
             "Send the header Content-Type: application/json.",
         )
     raw = take(request) if raw is None else raw
-    return Body(raw, _parse(raw))
+    rounded: list[str] = []
+    return Body(raw, _parse(raw, rounded), not rounded)
 
 
 def take(request: Request) -> bytes:
@@ -84,9 +88,15 @@ def discard(request: Request) -> None:
     request.stream = io.BytesIO()
 
 
-def _parse(raw: bytes) -> object:
+def _parse(raw: bytes, rounded: list[str]) -> object:
+    def number(text: str) -> float:
+        value = _number(text)
+        if len(text) > sys.float_info.dig and repr(value) != text:
+            rounded.append(text)
+        return value
+
     try:
-        return json.loads(raw.decode(), object_pairs_hook=_object, parse_float=_number)
+        return json.loads(raw.decode(), object_pairs_hook=_object, parse_float=number)
     except UnicodeDecodeError as error:
         raise Malformed(
             "malformed_json",

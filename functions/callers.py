@@ -1,7 +1,6 @@
 """Who calls: the holder of a Milepost key, or a Supabase user."""
 
 import hashlib
-import os
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -9,13 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Request
 
+from functions import restraint
 from functions.refusals import Invalid, Unauthorized, Unavailable
+from functions.settings import Settings
 
 if TYPE_CHECKING:
     from jwt import PyJWKClient
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _LEEWAY_S = 10
+# How long public keys are kept: so long a key that was revoked may still prove a token.
+_KEYS_KEPT_S = 300
+# An unknown key is asked for no more often than this, whatever tokens name: so long a new one may be
+# refused, unless it was published before it was used, as Supabase's standby keys are.
+_KEYS_ASKED_S = 10
+_PUBLIC_KEYS = ["ES256", "RS256", "EdDSA"]
 _USE_A_KEY = (
     "Send Authorization: Bearer mp_... (milepost keys create makes one), or a signed-in user's token."
 )
@@ -53,7 +60,11 @@ def is_uuid(text: str) -> bool:
 
 
 def identify(request: Request) -> Caller:
-    """The caller by its Authorization header. Raises `Unauthorized`; a key is proved in the database."""
+    """The caller by its Authorization header. Raises `Unauthorized`; a key is proved in the database.
+
+    Raises `FromDatabase` again for who was told a moment ago to come later.
+    """
+    restraint.latest.hold(request)
     token = bearer(request)
     if token is None:
         raise Unauthorized(
@@ -107,12 +118,16 @@ def _verified_user(token: str) -> str:
                 _USE_A_KEY,
             )
         # Each kind of key goes with its own algorithms, so that a public key is never taken for a secret.
-        secret = os.environ.get("SUPABASE_JWT_SECRET")
+        secret = Settings.jwt_secret
         key: Any
-        if algorithm == "HS256" and secret:
+        if algorithm in _PUBLIC_KEYS:
+            key, algorithms = jwks().get_signing_key_from_jwt(token), _PUBLIC_KEYS
+        elif algorithm == "HS256" and secret:
             key, algorithms = secret, ["HS256"]
         else:
-            key, algorithms = jwks().get_signing_key_from_jwt(token), ["ES256", "RS256", "EdDSA"]
+            raise jwt.InvalidAlgorithmError
+        # The issuer is not compared: whose key it is proves that, and a project with a domain of its own has
+        # two names.
         claims = jwt.decode(
             token,
             key,
@@ -141,4 +156,9 @@ def _verified_user(token: str) -> str:
 def jwks() -> "PyJWKClient":
     from jwt import PyJWKClient
 
-    return PyJWKClient(os.environ["SUPABASE_URL"].rstrip("/") + "/auth/v1/.well-known/jwks.json", timeout=5)
+    return PyJWKClient(
+        Settings.supabase_url + "/auth/v1/.well-known/jwks.json",
+        timeout=5,
+        lifespan=_KEYS_KEPT_S,
+        cooldown_duration=_KEYS_ASKED_S,
+    )

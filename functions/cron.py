@@ -2,7 +2,6 @@
 
 import hmac
 import json
-import os
 from collections.abc import Callable
 
 from werkzeug.wrappers import Request, Response
@@ -10,6 +9,7 @@ from werkzeug.wrappers import Request, Response
 from functions import callers, database, journal
 from functions.answers import answer
 from functions.refusals import Unauthorized
+from functions.settings import Settings
 
 MOST_STEPS = 100  # of 1,000 jobs each: some seconds
 
@@ -40,7 +40,7 @@ def purge(request: Request) -> Response:
 
 def check_secret(request: Request) -> None:
     """Raises `Unauthorized` unless the request carries the CRON_SECRET."""
-    secret = os.environ.get("CRON_SECRET", "").encode()
+    secret = (Settings.cron_secret or "").encode()
     if not secret:
         journal.record("ERROR", "CRON_SECRET is not set, so scheduled work is refused")
     given = (callers.bearer(request) or "").encode("utf-8", "surrogatepass")

@@ -1,20 +1,18 @@
 """The database behind PostgREST: one call a request, over connections that stay open."""
 
 import json
-import os
 import re
 from collections.abc import Mapping
-from contextlib import closing
 from functools import cache
 from typing import Any
 
-import httpx
-
 from functions import journal, tracing
 from functions.callers import Caller, KeyCaller
-from functions.refusals import Broken, FromDatabase, Refused, Unauthorized, Unavailable
+from functions.connections import Answer, Connections, NoAnswer
+from functions.refusals import Broken, FromDatabase, Outdated, Refused, Unauthorized, Unavailable
+from functions.settings import Settings
+from milepost._version import VERSION, misfit
 
-_TIMEOUT = {"timeout": httpx.Timeout(10, connect=3).as_dict()}
 _HEADERS = {"Content-Profile": "milepost", "Content-Type": "application/json", "Accept": "application/json"}
 
 # https://postgrest.org/en/v12/references/errors.html and https://www.postgresql.org/docs/17/errcodes-appendix.html
@@ -22,6 +20,8 @@ _OUR_CODE = re.compile(r"[a-z][a-z0-9_]*")
 _AWAY = re.compile(r"PGRST00[0-3]|08...|53...|57014|57P0.")
 # Serialization, deadlock, lock: the transaction was rolled back, and nothing is left of it.
 _MET_ANOTHER = ("40001", "40P01", "55P03")
+# PostgREST's word for it, Postgres' within another function, and call_with_key's.
+_NO_SUCH_FUNCTION = ("PGRST202", "42883", "not_found")
 _BAD_TOKEN = ("PGRST301", "PGRST302", "PGRST303")
 
 
@@ -30,7 +30,7 @@ def as_service(rpc: str, args: Mapping[str, Any] | bytes) -> bytes:
 
     Raises `FromDatabase` for what the database refused, `Unavailable`, or `Broken`.
     """
-    key = _setting("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY")
+    key = Settings.secret_key
     # Supabase's new keys are no tokens: its gateway swaps them by `apikey` alone, and refuses them elsewhere.
     headers = {"apikey": key} if key.startswith("sb_") else {"apikey": key, "Authorization": f"Bearer {key}"}
     response = _post(rpc, args, headers)
@@ -46,7 +46,7 @@ def as_caller(caller: Caller, rpc: str, args: Mapping[str, Any]) -> bytes:
     """
     if isinstance(caller, KeyCaller):
         return as_service("call_with_key", {"key_hash": caller.key_hash, "rpc": rpc, "args": args})
-    key = _setting("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY")
+    key = Settings.publishable_key
     response = _post(rpc, args, {"apikey": key, "Authorization": f"Bearer {caller.token}"})
     if response.is_success:
         return response.content
@@ -57,27 +57,20 @@ def as_caller(caller: Caller, rpc: str, args: Mapping[str, Any]) -> bytes:
     raise _refusal(rpc, response)
 
 
-def _setting(*names: str) -> str:
-    for name in names:
-        if value := os.environ.get(name):
-            return value
-    raise Broken("a setting is missing from the environment", expected=" or ".join(names))
-
-
-# Without httpx.Client: its redirects, cookies and URL joining would take longer than all else done here.
-@cache
-def connections() -> httpx.HTTPTransport:
-    """The process's connections to PostgREST, kept open between requests."""
-    limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=60)
-    return httpx.HTTPTransport(limits=limits, trust_env=False)
+def check_schema() -> None:
+    """Raises `Outdated` where the database's schema does not fit these functions."""
+    schema = json.loads(as_service("schema_version", {}))
+    if misfit(VERSION, schema):
+        raise Outdated(VERSION, schema)
 
 
 @cache
-def address(rpc: str) -> httpx.URL:
-    return httpx.URL(f"{_setting('SUPABASE_URL').rstrip('/')}/rest/v1/rpc/{rpc}")
+def connections() -> Connections:
+    """The process's connections to PostgREST."""
+    return Connections(f"{Settings.supabase_url}/rest/v1")
 
 
-def _post(rpc: str, args: Mapping[str, Any] | bytes, headers: Mapping[str, str]) -> httpx.Response:
+def _post(rpc: str, args: Mapping[str, Any] | bytes, headers: Mapping[str, str]) -> Answer:
     content = args if isinstance(args, bytes) else json.dumps(args).encode()
     response = _send(rpc, content, headers)
     if not response.is_success and _may_succeed_now(_error(response)):
@@ -85,20 +78,15 @@ def _post(rpc: str, args: Mapping[str, Any] | bytes, headers: Mapping[str, str])
     return response
 
 
-def _send(rpc: str, content: bytes, headers: Mapping[str, str]) -> httpx.Response:
-    request = httpx.Request(
-        "POST",
-        address(rpc),
-        headers={**_HEADERS, **headers, "X-Correlation-Id": journal.correlation_id.get()},
-        content=content,
-        extensions=_TIMEOUT,
-    )
+def _send(rpc: str, content: bytes, headers: Mapping[str, str]) -> Answer:
+    headers = {**_HEADERS, **headers, "X-Correlation-Id": journal.correlation_id.get()}
     try:
-        with tracing.calling(rpc), closing(connections().handle_request(request)) as response:
-            response.read()
-    except httpx.TransportError as error:
-        raise Unavailable("the database did not answer", rpc=rpc, error=repr(error)) from None
-    return response
+        with tracing.calling(rpc):
+            return connections().post(f"/rpc/{rpc}", content, headers)
+    except NoAnswer as error:
+        raise Unavailable("the database did not answer", rpc=rpc, error=repr(error.__cause__)) from None
+    except ValueError:  # It would tell the key that it is about.
+        raise Broken("a setting is no text that a header may have", rpc=rpc) from None
 
 
 def _may_succeed_now(error: Mapping[str, Any]) -> bool:
@@ -110,28 +98,43 @@ def _may_succeed_now(error: Mapping[str, Any]) -> bool:
     return code in _MET_ANOTHER or (code == "23514" and "violates partition constraint" in message)
 
 
-def _error(response: httpx.Response) -> dict[str, Any]:
+def _error(response: Answer) -> dict[str, Any]:
     try:
-        error = response.json()
+        error = json.loads(response.content)
     except ValueError:
         return {}
     return error if isinstance(error, dict) else {}
 
 
-def _refusal(rpc: str, response: httpx.Response) -> Refused:
+def _outdated(rpc: str) -> Outdated | None:
+    """Why a function is missing: the schema is of a version that does not fit, or there is none."""
+    if rpc == "schema_version":
+        return Outdated(VERSION, None)
+    try:
+        check_schema()
+    except Outdated as outdated:
+        return outdated
+    except Refused:
+        return None
+    return None
+
+
+def _refusal(rpc: str, response: Answer) -> Refused:
     error = _error(response)
     code = str(error.get("code"))
+    if code in _NO_SUCH_FUNCTION and (outdated := _outdated(rpc)):
+        return outdated
     if _OUR_CODE.fullmatch(code):
         kept = {name: response.headers[name] for name in ("Retry-After",) if name in response.headers}
-        return FromDatabase(response.status_code, error, kept)
+        return FromDatabase(response.status, error, kept)
     facts: dict[str, Any] = {
         "rpc": rpc,
-        "status": response.status_code,
+        "status": response.status,
         "code": code,
         "error": error.get("message"),
     }
     if code in _MET_ANOTHER or _AWAY.fullmatch(code):
         return Unavailable("the database is away or too busy", **facts)
-    if code == "None" and response.status_code in (429, 502, 503, 504, 520, 521, 522, 523, 524):
+    if code == "None" and response.status in (429, 502, 503, 504, 520, 521, 522, 523, 524):
         return Unavailable("the gateway before the database refused", **facts)
     return Broken("the database answered what nobody expected", **facts)

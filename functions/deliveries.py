@@ -7,16 +7,17 @@ MILEPOST_EMAIL_API_URL with MILEPOST_EMAIL_API_KEY; either way from MILEPOST_EMA
 import base64
 import hmac
 import json
-import os
 import time
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from functions import outbound
 from functions.outbound import Undeliverable
+from functions.settings import Settings
+from milepost import __version__
 
 _TEXT_LIMIT = 3_500  # Slack cuts off at 4,000 characters
-_JSON = {"Content-Type": "application/json", "User-Agent": "milepost"}
+_JSON = {"Content-Type": "application/json", "User-Agent": f"milepost/{__version__}"}
 
 
 def deliver(delivery: dict[str, Any], *, timeout_s: float = outbound.TIMEOUT_S) -> None:
@@ -51,10 +52,7 @@ def _slack_text(text: str) -> str:
 
 
 def _email(delivery: dict[str, Any], timeout_s: float) -> None:
-    smtp, api, sender = (
-        os.environ.get(name)
-        for name in ("MILEPOST_SMTP_URL", "MILEPOST_EMAIL_API_URL", "MILEPOST_EMAIL_FROM")
-    )
+    smtp, api, sender = Settings.smtp_url, Settings.email_api_url, Settings.email_from
     if not sender or not (smtp or api):
         raise Undeliverable(
             "the functions have no way to send e-mail: MILEPOST_EMAIL_FROM and MILEPOST_SMTP_URL are not set"
@@ -67,7 +65,7 @@ def _email(delivery: dict[str, Any], timeout_s: float) -> None:
     body = {"from": sender, "to": to, "subject": subject(delivery["body"]), "text": text}
     headers = {
         **_JSON,
-        "Authorization": f"Bearer {os.environ.get('MILEPOST_EMAIL_API_KEY', '')}",
+        "Authorization": f"Bearer {Settings.email_api_key}",
         "Idempotency-Key": delivery["delivery_id"],
     }
     # The deployment's own address, not a tenant's.

@@ -1,4 +1,4 @@
-"""GET /v1/events: server-sent events: a snapshot first, then every event in order, resumed by Last-Event-ID.
+"""GET /v1/events, also as /progress/events: a snapshot, then every event in order, resumed by Last-Event-ID.
 
 Whatever the number of listeners, a process reads new events once each interval, for all of them (`Hub`). An
 id on the wire is `<event_id>-<unix second>`: the second tells whether what followed is still within a day's
@@ -6,7 +6,6 @@ reach.
 """
 
 import json
-import os
 import queue
 import random
 import re
@@ -23,6 +22,7 @@ from werkzeug.wrappers import Request, Response
 from functions import addresses, callers, database, journal
 from functions.callers import Caller, UserCaller
 from functions.refusals import Busy, Invalid, Refused
+from functions.settings import threads
 
 Event = dict[str, Any]
 
@@ -155,22 +155,14 @@ def read_events(tenant_ids: list[str], after: int | None) -> dict[str, Any]:
 @cache
 def hub() -> Hub:
     """The process's hub. Each stream holds a thread, and half of them stay free for all else."""
-    # As functions-framework counts them.
-    threads = int(os.environ.get("THREADS") or 4 * (os.cpu_count() or 1))
-    return Hub(read_events, capacity=max(1, threads // 2))
+    return Hub(read_events, capacity=max(1, threads() // 2))
 
 
 def stream(request: Request) -> Response:
-    """GET /v1/events?job=: the caller's events, or one job's."""
+    """GET /v1/events?job= and /progress/events: the caller's events, or one job's."""
     caller = callers.identify(request)
-    asked = addresses.query(addresses.Stream, request)
     resumed = _resumed_at(request.headers.get("Last-Event-ID"), time.time())
-    if "job" in asked:
-        named = addresses.job(asked["job"])
-        job = json.loads(database.as_caller(caller, "get_job_progress", {"job_id": named}))
-        listener = Listener(frozenset([job["tenant_id"]]), job["job_id"])
-    else:
-        listener = Listener(_tenants(caller))
+    listener = Listener(*heard_by(caller, request))
     hub().join(listener)
     try:
         # An id from the future is one of another database, or of this one before it was restored.
@@ -190,6 +182,16 @@ def stream(request: Request) -> Response:
     # Also where the first byte was never asked for, so that the generator has no end to run.
     response.call_on_close(lambda: hub().leave(listener))
     return response
+
+
+def heard_by(caller: Caller, request: Request) -> tuple[frozenset[str], str | None]:
+    """Whose events are asked for: the caller's tenants, or the tenant and id of the one job in `?job=`."""
+    asked = addresses.query(addresses.Stream, request)
+    if "job" not in asked:
+        return _tenants(caller), None
+    named = addresses.job(asked["job"])
+    job = json.loads(database.as_caller(caller, "get_job_progress", {"job_id": named}))
+    return frozenset([job["tenant_id"]]), job["job_id"]
 
 
 def _tenants(caller: Caller) -> frozenset[str]:

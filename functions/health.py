@@ -69,15 +69,20 @@ answers = Cache()
 
 
 def read(request: Request, rpc: str, args: Mapping[str, str] | None = None) -> bytes:
-    """What the function of the database answers this caller, as of the last second."""
+    """What the function of the database answers this caller, as of the last second.
+
+    Which tenants the caller has is asked each time, so that a key that was revoked and a member who was
+    removed get nothing of what is kept.
+    """
     caller, given = callers.identify(request), dict(args or {})
-    key = (caller, rpc, tuple(given.items()))
+    tenants = database.as_caller(caller, "list_tenants", {})
+    key = (caller, tenants, rpc, tuple(given.items()))
     return answers.get(key, lambda: database.as_caller(caller, rpc, given))
 
 
 def up(request: Request) -> Response:
-    """GET /health: whether the database answers. Needs no key and tells nothing else."""
-    database.as_service("ping", {})
+    """GET /health: whether a database answers that fits. Needs no key and tells nothing else."""
+    database.check_schema()
     return answer({"status": "ok"})
 
 

@@ -12,9 +12,8 @@ from werkzeug.wrappers import Request, Response
 
 from functions import addresses
 from functions.answers import answer
-from milepost import models
-
-VERSION = "0.1.0"
+from functions.field_texts import Explained
+from milepost import __version__, models
 
 
 class Operation(NamedTuple):
@@ -32,6 +31,10 @@ class Operation(NamedTuple):
     """Further answers: their status and meaning."""
     media_type: str | None = None
     """Of an answer that is no JSON."""
+    is_array: bool = False
+    """Whether an answer without a model is an array."""
+    succeeds: bool = True
+    """Whether there is an answer that is no refusal."""
 
 
 _CREATED = {201: "The job is new."}
@@ -105,6 +108,7 @@ OPERATIONS = [
         "Who paused, canceled, retried, made keys; for operators and admins",
         models.AuditList,
         query=addresses.Audit,
+        others={404: "There is no such job among those you may see, and none that was."},
     ),
     Operation(
         "get",
@@ -140,13 +144,28 @@ OPERATIONS = [
         security="none",
         others=_NOT_MODIFIED | {404: "The link is unknown, has expired, was revoked, or is of another job."},
     ),
+    *(
+        Operation(
+            "get",
+            path,
+            f"Server-sent events: a snapshot, then every event; resumed by Last-Event-ID{also}",
+            query=addresses.Stream,
+            media_type="text/event-stream",
+            others={404: "There is no such job among those you may see."},
+        )
+        for path, also in (("/v1/events", ""), ("/progress/events", "; the same as /v1/events"))
+    ),
     Operation(
         "get",
-        "/v1/events",
-        "Server-sent events: a snapshot, then every event; resumed by Last-Event-ID",
+        "/progress/stream",
+        "Where the WebSocket is: Supabase Realtime's address, the topics to join, and how",
         query=addresses.Stream,
-        media_type="text/event-stream",
-        others={404: "There is no such job among those you may see."},
+        security="optional",
+        others={
+            404: "There is no such job among those you may see.",
+            426: "Always: `details` has `realtime_url`, `websocket_url`, `topics` and `join`.",
+        },
+        succeeds=False,
     ),
     Operation(
         "get",
@@ -171,7 +190,12 @@ OPERATIONS = [
         "Turn a rule on or off, or change its figures",
         body=models.AlertRule,
     ),
-    Operation("get", "/v1/alerts/channels", "Where alerts go, and how the last message went"),
+    Operation(
+        "get",
+        "/v1/alerts/channels",
+        "Where alerts go, and how the last message went",
+        is_array=True,
+    ),
     Operation(
         "post",
         "/v1/alerts/channels",
@@ -194,7 +218,13 @@ OPERATIONS = [
     ),
     Operation("get", "/health", "Whether the service reaches its database", security="none"),
     Operation("get", "/health/jobs", "How the jobs are, counted"),
+    Operation("get", "/health/tables", "How the jobs are, counted; the same as /health/jobs"),
     Operation("get", "/health/jobs/{job}", "One job's health, with its error and explanation"),
+    Operation(
+        "get",
+        "/health/tables/{job}",
+        "One job's health, with its error and explanation; the same as /health/jobs/{job}",
+    ),
     Operation("get", "/health/loading-progress", "How far every job is"),
     Operation("get", "/health/metrics", "Figures of the whole system"),
     *(
@@ -225,6 +255,7 @@ OPERATIONS = [
 
 _SECURITY: dict[str, list[dict[str, list[str]]]] = {
     "caller": [{"milepost_key": []}, {"user_token": []}],
+    "optional": [{}, {"milepost_key": []}, {"user_token": []}],
     "cron": [{"cron_secret": []}],
     "none": [],
 }
@@ -238,7 +269,10 @@ _REFUSALS = {
     "Invalid": (422, "Values that cannot be."),
     "Limited": (429, "Too many requests; Retry-After says when to come again."),
     "Broken": (500, "A fault on our side; `details.correlation_id` names it."),
-    "Unavailable": (503, "The database is away; Retry-After says when to come again."),
+    "Unavailable": (
+        503,
+        "The database is away, or of a version that does not fit; Retry-After says when to come again.",
+    ),
 }
 
 
@@ -252,7 +286,9 @@ def _document() -> bytes:
     used: list[type[BaseModel]] = [models.ErrorBody, models.Checkpoints]
     used += [model for operation in OPERATIONS for model in (operation.answer, operation.body) if model]
     _, definitions = models_json_schema(
-        [(model, "validation") for model in dict.fromkeys(used)], ref_template="#/components/schemas/{model}"
+        [(model, "validation") for model in dict.fromkeys(used)],
+        ref_template="#/components/schemas/{model}",
+        schema_generator=Explained,
     )
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
@@ -262,7 +298,7 @@ def _document() -> bytes:
             "openapi": "3.1.0",
             "info": {
                 "title": "Milepost",
-                "version": VERSION,
+                "version": __version__,
                 "description": "Tracks long-running batch jobs on Supabase, with no server of its own.",
                 "license": {"name": "MIT", "identifier": "MIT"},
             },
@@ -297,16 +333,21 @@ def _document() -> bytes:
 def _described(operation: Operation) -> dict[str, Any]:
     success = {
         "description": "Success.",
-        "content": {operation.media_type: {"schema": {"type": "string"}}}
+        # Without a schema: OpenAPI 3.1 has no words for what is in a stream or an image.
+        "content": {operation.media_type: {}}
         if operation.media_type
-        else _json(_ref(operation.answer) if operation.answer else _OBJECT),
+        else _json(
+            _ref(operation.answer)
+            if operation.answer
+            else {"type": "array" if operation.is_array else "object"}
+        ),
     }
     described: dict[str, Any] = {
         "operationId": f"{operation.method} {operation.path}",
         "summary": operation.summary,
         "security": _SECURITY[operation.security],
         "parameters": [*_path_parameters(operation.path), *_query_parameters(operation.query)],
-        "responses": {"200": success, **_refusals(operation)},
+        "responses": ({"200": success} if operation.succeeds else {}) | _refusals(operation),
     }
     if operation.body:
         described["requestBody"] = {
@@ -354,12 +395,13 @@ def _path_parameters(path: str) -> Iterator[dict[str, Any]]:
 
 
 def _query_parameters(query: type[addresses.Query]) -> Iterator[dict[str, Any]]:
-    for name, schema in query.model_json_schema().get("properties", {}).items():
+    for name, schema in query.model_json_schema(schema_generator=Explained).get("properties", {}).items():
         # A parameter that is not there is no null.
         given = next((choice for choice in schema.get("anyOf", []) if choice.get("type") != "null"), schema)
         yield {
             "name": name,
             "in": "query",
+            "allowEmptyValue": True,
             "description": schema["description"],
             "schema": {key: value for key, value in given.items() if key not in ("title", "description")},
         }
@@ -373,7 +415,6 @@ def _ref(model: type[BaseModel]) -> dict[str, Any]:
     return {"$ref": f"#/components/schemas/{model.__name__}"}
 
 
-_OBJECT = {"type": "object"}
 _CHECKPOINTS = {
     "anyOf": [
         _ref(models.Checkpoint),

@@ -5,7 +5,6 @@ address that was looked at, so that a name which changes its mind in between (DN
 Redirects are not followed, proxies of the environment not used, and what an answer says is not read.
 """
 
-import os
 import socket
 import ssl
 import time
@@ -15,6 +14,8 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
 import httpcore
+
+from functions.settings import Settings
 
 TIMEOUT_S = 10.0
 
@@ -36,9 +37,7 @@ def post(
     `guarded` refuses private addresses, unless MILEPOST_ALLOW_PRIVATE_WEBHOOKS=1. `timeout_s` bounds all of
     it but the resolver, which has its own limits.
     """
-    backend = _Backend(
-        guarded and os.environ.get("MILEPOST_ALLOW_PRIVATE_WEBHOOKS") != "1", time.monotonic() + timeout_s
-    )
+    backend = _Backend(guarded and not Settings.allows_private_webhooks, time.monotonic() + timeout_s)
     try:
         with (
             httpcore.ConnectionPool(ssl_context=_tls(), network_backend=backend) as pool,

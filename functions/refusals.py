@@ -8,8 +8,10 @@ Refused
 ├── TooLarge          413
 ├── WrongMediaType    415
 ├── Invalid           422  JSON, with values that cannot be
+├── Elsewhere         426  served, by another protocol and at another address
 ├── Broken            500  our fault; the reason is in the journal, not in the answer
 ├── Unavailable       503  the database is away; try again
+├── Outdated          503  the database's schema and these functions do not fit
 ├── Busy              503  this process has as many streams as it takes
 └── FromDatabase           what the database itself refused, with its own status
 """
@@ -89,6 +91,10 @@ class Invalid(Refused):
         return cls(*describe(error))
 
 
+class Elsewhere(Refused):
+    status = 426
+
+
 class Broken(Refused):
     status = 500
 
@@ -114,6 +120,22 @@ class Unavailable(Refused):
             "The database cannot be reached or is too busy at the moment.",
             "Send the same request again after the seconds in Retry-After; repeating is safe.",
             headers={"Retry-After": str(retry_after_s)},
+        )
+
+
+class Outdated(Refused):
+    status = 503
+
+    def __init__(self, functions: str, schema: str | None) -> None:
+        """The versions of both; None for a schema that says none."""
+        found = f"{schema}, which does not fit" if schema else "an older one, or none"
+        journal.record("ERROR", "the schema does not fit", functions=functions, schema=schema)
+        super().__init__(
+            "schema_mismatch",
+            f"Expected a database with Milepost's schema for functions {functions}; found {found}.",
+            "Apply the newer version's migrations (`supabase db push`, or sql/complete-schema.sql), and "
+            "deploy the functions of the same version.",
+            headers={"Retry-After": "60"},
         )
 
 

@@ -5,7 +5,6 @@ Spans wait in the instance's memory and go out in batches: those of an instance 
 No span has a key, a body, or an address with a key in it.
 """
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from werkzeug.datastructures import Headers
 
 from functions import journal
+from functions.settings import Settings
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
@@ -90,9 +90,7 @@ def link(traceparents: Iterable[str]) -> None:
 
 @cache
 def _tracer() -> "Tracer | None":
-    if not any(
-        os.environ.get(name) for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-    ):
+    if not Settings.otlp_endpoint:
         return None
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -102,7 +100,7 @@ def _tracer() -> "Tracer | None":
     except ImportError:
         journal.record("WARNING", "an OTLP endpoint is set, but the packages of the extra `otel` are missing")
         return None
-    named = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": "milepost"}
+    named = {} if Settings.otel_service_name else {"service.name": "milepost"}
     provider = TracerProvider(resource=Resource.create(named))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return provider.get_tracer("milepost")

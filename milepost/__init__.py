@@ -12,6 +12,7 @@
 Reads MILEPOST_URL and MILEPOST_KEY. Nothing in a loop does I/O, waits for the network, or raises for it.
 """
 
+from milepost import _version
 from milepost._job import Job, Stage, job
 from milepost._track import track
 from milepost._watch import watch
@@ -31,7 +32,7 @@ from milepost.errors import (
     Unavailable,
 )
 
-__version__ = "0.1.0"
+__version__ = _version.VERSION
 
 __all__ = [
     "ApiError",

@@ -1,6 +1,5 @@
 """Tenants, keys and members: functions of the database that only the service may call, through PostgREST."""
 
-import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
@@ -9,6 +8,7 @@ import httpx
 from pydantic import TypeAdapter, ValidationError
 
 from milepost._client import error_of
+from milepost._settings import Settings
 from milepost.errors import ConfigurationError, TransportError
 
 Answer = TypeVar("Answer")
@@ -22,8 +22,7 @@ class Admin:
     """
 
     def __init__(self) -> None:
-        url = os.environ.get("SUPABASE_URL")
-        key = os.environ.get("SUPABASE_SECRET_KEY") or os.environ.get("SUPABASE_SERVICE_ROLE_KEY")
+        url, key = Settings.supabase_url, Settings.secret_key
         if not url or not key:
             raise ConfigurationError(
                 "Expected SUPABASE_URL and SUPABASE_SECRET_KEY in the environment; one of them is missing.",
@@ -33,14 +32,14 @@ class Admin:
         headers = {"apikey": key, "Content-Profile": "milepost"}
         if not key.startswith("sb_"):  # a legacy key is a token; a new one is swapped for one by the gateway
             headers["Authorization"] = f"Bearer {key}"
-        self._http = httpx.Client(base_url=f"{url.rstrip('/')}/rest/v1/rpc/", headers=headers, timeout=10)
+        self._http = httpx.Client(base_url=f"{url}/rest/v1/rpc/", headers=headers, timeout=10)
 
     def close(self) -> None:
         self._http.close()
 
-    def create_tenant(self, name: str) -> dict[str, Any]:
-        """`{"tenant_id", "name"}`"""
-        return self._call(dict[str, Any], "create_tenant", {"name": name})
+    def create_tenant(self, name: str, admin: str | None = None) -> dict[str, Any]:
+        """`{"tenant_id", "name"}`; `admin` is the user who manages it from then on."""
+        return self._call(dict[str, Any], "create_tenant", {"name": name, "admin": admin})
 
     def create_key(
         self,

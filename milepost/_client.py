@@ -10,7 +10,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from milepost import models
+from milepost import _version, models
 from milepost._words import dumps
 from milepost.errors import (
     ApiError,
@@ -28,6 +28,7 @@ Plain = TypeVar("Plain")
 MAX_RETRY_AFTER_S = 300.0
 # Longer than the functions wait for the database: they say better than a broken connection what is wrong.
 TIMEOUT_S = 20.0
+USER_AGENT = f"milepost-python/{_version.VERSION}"
 
 _CLASSES: dict[int, type[ApiError]] = {
     400: InvalidRequest,
@@ -95,7 +96,7 @@ class Client:
     ) -> None:
         self._http = httpx.Client(
             base_url=url.rstrip("/"),
-            headers={"Authorization": f"Bearer {key}", "User-Agent": "milepost-python"},
+            headers={"Authorization": f"Bearer {key}", "User-Agent": USER_AGENT},
             timeout=timeout_s,
             transport=transport,
         )
@@ -105,12 +106,14 @@ class Client:
 
     def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
         try:
-            return self._http.request(method, path, **arguments)
+            response = self._http.request(method, path, **arguments)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise TransportError(
                 f"{self._http.base_url} gave no answer: {str(error) or type(error).__name__}.",
                 "Check MILEPOST_URL and the network.",
             ) from error
+        _version.heard(response.headers.get(_version.HEADER))
+        return response
 
     def _read(self, answer: type[Answer], response: httpx.Response) -> Answer:
         if not response.is_success:

@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 from milepost import _words
 from milepost._lane import Lane, child_worker
 from milepost._sender import START_WAIT_S, Sender, sender_for
+from milepost._settings import Settings, address
 from milepost.errors import ConfigurationError, JobCanceled, JobSuperseded
 
 _LEAVE_WAIT_S = 2.0
@@ -32,24 +33,23 @@ def settings(url: str | None, key: str | None) -> tuple[str, str]:
 
     Raises ConfigurationError where one is missing or cannot be an address.
     """
-    url, key = url or os.environ.get("MILEPOST_URL"), key or os.environ.get("MILEPOST_KEY")
+    key = key or Settings.key
+    try:
+        url = address(url) if url else Settings.url
+    except ValueError as error:
+        raise ConfigurationError(f"url: {error}", "Correct it.") from None
     missing = [name for name, value in (("MILEPOST_URL", url), ("MILEPOST_KEY", key)) if not value]
     if url is None or key is None or missing:
         raise ConfigurationError(
             f"Expected {' and '.join(missing)} in the environment, found none.",
             "Set them to the server's address and a Milepost key; `milepost dev` prints both.",
         )
-    if not url.startswith(("http://", "https://")):
-        raise ConfigurationError(
-            f"MILEPOST_URL: expected an address that begins with http:// or https://, found {url!r}.",
-            "Correct it.",
-        )
-    return url.rstrip("/"), key
+    return url, key
 
 
 def spool_folder(spool: str | os.PathLike[str] | None) -> str | None:
     """The folder of the spool: what is given, else MILEPOST_SPOOL; None without either."""
-    return os.fspath(spool) if spool is not None else os.environ.get("MILEPOST_SPOOL") or None
+    return os.fspath(spool) if spool is not None else Settings.spool
 
 
 class _Counting:
@@ -101,12 +101,15 @@ class Stage(_Counting):
 
     @property
     def name(self) -> str:
+        """As it was given, without control characters and shortened to 200 characters."""
         return self._stage or ""
 
     def complete(self) -> None:
+        """Says that the stage is done; its counts stay as they are."""
         self._job._say(self._stage, state="completed")
 
     def fail(self) -> None:
+        """Says that the stage failed; the job goes on."""
         self._job._say(self._stage, state="failed")
 
     def __enter__(self) -> Self:

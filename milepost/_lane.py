@@ -5,7 +5,7 @@ sends only the last state matters; whatever was taken for sending is sent until 
 """
 
 import json
-import secrets
+import os
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -379,4 +379,4 @@ class Lane:
 
 def child_worker(worker: str) -> str:
     """A lane name of a child's own. Random, since process ids come again and a lane's counts must not."""
-    return _words.name(f"{worker}/{secrets.token_hex(4)}")
+    return _words.name(f"{worker}/{os.urandom(4).hex()}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, get_args
 
 import httpx
 
-from milepost._client import _path, error_of
+from milepost._client import USER_AGENT, _path, error_of
 from milepost._follow import TERMINAL, Json, Sink
 from milepost.errors import NotAllowed, TransportError
 from milepost.models import JobState
@@ -107,7 +107,7 @@ class Api:
         self._url, self._credential = url, credential
         self._http = httpx.AsyncClient(
             base_url=url,
-            headers={"User-Agent": "milepost-python"},
+            headers={"User-Agent": USER_AGENT},
             timeout=TIMEOUT_S,
             transport=transport,
         )

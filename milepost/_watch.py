@@ -4,7 +4,6 @@ Following runs in a thread with an event loop of its own, so that the picture st
 stay open while the caller's loop is busy.
 """
 
-import os
 import random
 import threading
 from collections import deque
@@ -13,6 +12,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from milepost._job import settings
+from milepost._settings import Settings
 
 if TYPE_CHECKING:  # the real ones cost 100 ms, which `import milepost` does not pay
     from milepost._follow import Status
@@ -65,10 +65,8 @@ def watch(
     waiting does not change.
     """
     address, given = settings(url, key or ("a token" if token is not None else None))
-    supabase = supabase_url or os.environ.get("SUPABASE_URL")
-    apikey = (
-        publishable_key or os.environ.get("SUPABASE_PUBLISHABLE_KEY") or os.environ.get("SUPABASE_ANON_KEY")
-    )
+    supabase = supabase_url or Settings.supabase_url
+    apikey = publishable_key or Settings.publishable_key
 
     async def follow(news: "_News") -> None:
         from milepost import _transports as transports
@@ -80,7 +78,7 @@ def watch(
             ladder: list[Transport] = [transports.ServerSentEvents(api, job), Polling()]
             is_user = token is not None or not given.startswith("mp_")
             if is_user and supabase and apikey and find_spec("realtime"):
-                project = transports.Project(supabase.rstrip("/"), apikey, credential)
+                project = transports.Project(supabase, apikey, credential)
                 topics = project.tenant_topics if isinstance(subject, AllJobs) else subject.topics
                 ladder.insert(0, transports.Realtime(project, topics))
             await Follow(subject, ladder, random.random, news.status).run()

@@ -27,6 +27,7 @@ import milepost
 from milepost import models
 from milepost._client import Client
 from milepost._job import settings
+from milepost._settings import Settings
 from milepost.cli import output
 from milepost.cli.feed import ACTIVE, follow
 from milepost.cli.jobs import show_job
@@ -71,7 +72,7 @@ def demo(json: bool) -> int:
 
 @contextmanager
 def _place() -> Iterator[Place]:
-    if os.environ.get("MILEPOST_URL"):
+    if Settings.url:
         url, key = settings(None, None)
         yield Place(url, key, url)
         return

@@ -13,6 +13,7 @@ import * as words from "./words.js";
 const ROUTES = [
   { path: /^\/jobs\/([0-9a-f-]{36})$/i, place: "jobs", load: async () => (await import("./job.js")).jobView },
   { path: /^\/history$/, place: "history", load: async () => (await import("./history.js")).historyView },
+  { path: /^\/access$/, place: "access", load: async () => (await import("./access.js")).accessView },
   { path: /^/, place: "jobs", load: async () => listView },
 ];
 const SIGNED_OUT = new Set(["PGRST301", "PGRST303"]); // the token is not valid, or not any more
@@ -108,7 +109,7 @@ function stop(said, hint) {
   main.replaceChildren(el("div", { class: "empty" }, el("p", { class: "said" }, said), el("p", {}, hint)));
 }
 
-/** Shows what the address says: #/?state=running, #/jobs/<id>, #/history. */
+/** Shows what the address says: #/?state=running, #/jobs/<id>, #/history, #/access. */
 async function route() {
   if (!session?.tenantId) return;
   const { hash } = location;

@@ -88,7 +88,7 @@ export function controls(act) {
 }
 
 /** Asks before what cannot be taken back. */
-async function confirmed({ title, words, yes, no }) {
+export async function confirmed({ title, words, yes, no }) {
   return (await dialogOf(title, [el("p", {}, words)], yes, no)).returnValue === "yes";
 }
 

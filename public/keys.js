@@ -10,6 +10,7 @@ const KEYS = [
   [["u"], "Back to the list"],
   [["g", "l"], "Go to the jobs"],
   [["g", "h"], "Go to the history"],
+  [["g", "a"], "Go to keys and members"],
   [["?"], "These shortcuts"],
 ];
 const FOLLOW_MS = 1200; // how long "g" waits for its second key
@@ -37,6 +38,7 @@ export function listenToKeys({ view, go, back }) {
     "?": showHelp,
     "g l": () => go("#/"),
     "g h": () => go("#/history"),
+    "g a": () => go("#/access"),
   };
   addEventListener("keydown", (event) => {
     const isTyping = event.target.closest("input, select, textarea, dialog");

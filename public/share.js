@@ -1,5 +1,6 @@
 // Links by which somebody without an account may follow one job: made, shown once, listed, revoked.
 
+import { copyable } from "./copyable.js";
 import { el, text } from "./dom.js";
 import * as words from "./words.js";
 
@@ -82,21 +83,4 @@ function open(database, userId, shell, jobId) {
   document.body.append(dialog);
   dialog.showModal();
   read();
-}
-
-function copyable(label, value, shell) {
-  const input = el("input", { readonly: true, value, on: { focus: () => input.select() } });
-  const button = el("button", { type: "button", on: { click: copy } }, "Copy");
-  async function copy() {
-    input.select();
-    try {
-      await navigator.clipboard.writeText(value);
-      text(button, "Copied");
-      shell.say(`${label} copied.`);
-    } catch {
-      // Not allowed here: it is selected, so that the keyboard can.
-      text(button, "Press Ctrl+C");
-    }
-  }
-  return el("label", {}, label, input, button);
 }

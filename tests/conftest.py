@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import settings
 from running_stack import RunningStack
 from scratch_database import Database, install
 
@@ -12,6 +13,11 @@ from milepost.local.postgres import Postgres
 from milepost.local.running import running
 
 TEMPLATE = "milepost_template"
+
+
+# How long an example takes is the machine's business.
+settings.register_profile("milepost", deadline=None)
+settings.load_profile("milepost")
 
 
 def pytest_configure() -> None:

@@ -12,11 +12,15 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from functions.columns import columns
 from milepost.local.schema import build
 from milepost.local.stack import HERE
 
 Row = dict[str, Any]
 Checkpoint = dict[str, Any]
+
+MANY = 3
+"""From so many checkpoints on they come as columns, as from ten on of the functions."""
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -121,6 +125,8 @@ class Database:
         """One request of POST /v1/checkpoints, as the functions pass it on, so many seconds after noon."""
         caller = {"key_hash": key.key_hash} if key else {"tenant_id": tenant_id}
         body: dict[str, Any] = {"caller": caller, "checkpoints": checkpoints}
+        if len(checkpoints) >= MANY:
+            body = {"caller": caller, "columns": json.loads(columns(list(checkpoints)))}
         if seconds is not None:
             body["received_at"] = at(seconds)
         with self.acting("service_role"):

@@ -41,6 +41,7 @@ _COMMANDS = {
     "tenants": "admin",
     "keys": "admin",
     "members": "admin",
+    "upgrade": "upgrade",
     "completion": "completion",
 }
 

@@ -1,6 +1,5 @@
 """Tenants, keys and members. These use the functions' environment: SUPABASE_URL and SUPABASE_SECRET_KEY."""
 
-import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ import click
 from rich.markup import escape
 
 from milepost._admin import Admin
+from milepost._settings import Settings
 from milepost.cli import output
 from milepost.cli.output import as_json, print_json
 from milepost.errors import ConfigurationError
@@ -74,14 +74,15 @@ def tenants() -> None:
 
 @tenants.command("create")
 @click.argument("name")
+@click.option("--admin", "user", metavar="USER_ID", help="Its first admin: the user's id in Supabase Auth.")
 @as_json
 @with_admin
-def create_tenant(admin: Admin, name: str, json: bool) -> None:
+def create_tenant(admin: Admin, name: str, user: str | None, json: bool) -> None:
     """Create a tenant with a worker key and an operator key, shown this once.
 
     On the local stack, also a user who is its admin, with a token to sign in by.
     """
-    tenant_id = admin.create_tenant(name)["tenant_id"]
+    tenant_id = admin.create_tenant(name, user)["tenant_id"]
     made = {"tenant_id": tenant_id}
     for scope in ("worker", "operator"):
         made[f"{scope}_key"] = admin.create_key(tenant_id, scope)["key"]
@@ -97,7 +98,7 @@ def _local_user(admin: Admin, tenant_id: str) -> str | None:
 
     On this machine only, where nobody signs in.
     """
-    secret, host = os.environ.get("SUPABASE_JWT_SECRET"), urlsplit(admin.url).hostname or ""
+    secret, host = Settings.jwt_secret, urlsplit(admin.url).hostname or ""
     if not secret or not _is_loopback(host):
         return None
     import jwt

@@ -27,6 +27,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 SUPABASE_PATHS = ("/rest/v1/", "/auth/v1/", "/realtime/v1/")
 FUNCTION_PATHS = ("v1", "health", "metrics", "ping", "cron", "openapi.json", "progress")
+# All that is left of a path, also where a line feed is in it.
+REST = "(?s:.*)"
 # A connection's own headers, which no proxy may pass on.
 HOP_BY_HOP = frozenset(
     {
@@ -80,14 +82,14 @@ class Gateway:
         app.middlewares.append(_answer_preflights)
         app.on_response_prepare.append(_open_to_any_origin)
         app.cleanup_ctx.append(self._hold_session)
-        app.router.add_route("*", "/rest/v1/{path:.*}", self._rest)
+        app.router.add_route("*", f"/rest/v1/{{path:{REST}}}", self._rest)
         app.router.add_get("/auth/v1/user", self._user)
         app.router.add_get("/auth/v1/.well-known/jwks.json", self._jwks)
         for path in FUNCTION_PATHS:
             app.router.add_route("*", f"/{path}", self._function)
-            app.router.add_route("*", f"/{path}/{{rest:.*}}", self._function)
+            app.router.add_route("*", f"/{path}/{{rest:{REST}}}", self._function)
         app.router.add_get("/config.json", self._page_config)
-        app.router.add_get("/{path:.*}", self._file)
+        app.router.add_get(f"/{{path:{REST}}}", self._file)
 
     async def _hold_session(self, app: web.Application) -> AsyncIterator[None]:
         async with aiohttp.ClientSession(

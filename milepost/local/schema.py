@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from milepost.local import CHECKOUT
+from milepost.local.gentle import AFTER, BEFORE, gently
 
 SOURCE = CHECKOUT / "sql/schema"
 BUILT = (
@@ -20,11 +21,15 @@ HEADER = """\
 """
 
 
-def build() -> str:
+def source() -> str:
     """The files of sql/schema in the order of their names, each under a line that names it."""
     files = sorted(SOURCE.glob("*.sql"), key=lambda file: file.name)
-    parts = [f"\n-- ==== sql/schema/{file.name}\n\n{file.read_text().strip()}\n" for file in files]
-    return HEADER + "".join(parts)
+    return "".join(f"\n-- ==== sql/schema/{file.name}\n\n{file.read_text().strip()}\n" for file in files)
+
+
+def build() -> str:
+    """sql/schema as it is applied: what is there already is left alone, and nothing waits long for a lock."""
+    return HEADER + BEFORE + gently(source()) + AFTER
 
 
 def stale() -> list[Path]:

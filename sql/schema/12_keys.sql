@@ -6,6 +6,7 @@ create table if not exists milepost_private.keys (
   name         text,
   prefix       text not null,
   key_hash     text not null,
+  created_by   text,
   created_at   timestamptz not null default now(),
   expires_at   timestamptz,
   kinds        text[],
@@ -25,6 +26,7 @@ comment on table milepost_private.keys is 'Milepost keys (mp_...): hashed, scope
 comment on column milepost_private.keys.scope is 'worker creates, reports, claims and reads; operator also controls; ping only pings.';
 comment on column milepost_private.keys.prefix is 'The first characters of the key, to recognise it by.';
 comment on column milepost_private.keys.key_hash is 'sha256 of the key, hex.';
+comment on column milepost_private.keys.created_by is 'Who made it: user:<id> or system (the command line).';
 comment on column milepost_private.keys.expires_at is 'From then on it opens nothing; null never.';
 comment on column milepost_private.keys.kinds is 'Kinds of jobs that it may create, report, claim and control; null for all. It reads its tenant''s jobs all the same.';
 comment on column milepost_private.keys.requests_per_s is 'Requests a second, over ten seconds; null for what its tenant may have.';

@@ -107,6 +107,25 @@ comment on function milepost_private.actor() is 'Who is calling, as events name 
 revoke execute on function milepost_private.actor() from public, anon, authenticated;
 grant execute on function milepost_private.actor() to authenticated, service_role;
 
+-- note_use: when a key was last used, to the minute, so that its row is no hot one.
+create or replace function milepost_private.note_use(key milepost_private.keys)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  if key.last_used_at is null or key.last_used_at < now() - interval '1 minute' then
+    update milepost_private.keys k set last_used_at = now()
+    where k.key_id = (select l.key_id from milepost_private.keys l
+                      where l.key_id = key.key_id for update skip locked);
+  end if;
+end;
+$$;
+comment on function milepost_private.note_use(milepost_private.keys) is 'Notes that a key is used now, unless that was noted within the minute. Waits for nobody.';
+revoke execute on function milepost_private.note_use(milepost_private.keys) from public, anon, authenticated;
+grant execute on function milepost_private.note_use(milepost_private.keys) to service_role;
+
 do $$ begin
   if to_regtype('milepost_private.caller') is null then
     create type milepost_private.caller as (tenant_id uuid, user_id uuid, key_id uuid, scope text, kinds text[], actor text);
@@ -143,11 +162,7 @@ begin
         'Use a key of the right scope.');
     end if;
     perform milepost_private.count_request(v_key.tenant_id, v_key.key_id, v_key.requests_per_s, v_now);
-    if v_key.last_used_at is null or v_key.last_used_at < now() - interval '1 minute' then
-      update milepost_private.keys k set last_used_at = now()
-      where k.key_id = (select l.key_id from milepost_private.keys l
-                        where l.key_id = v_key.key_id for update skip locked);
-    end if;
+    perform milepost_private.note_use(v_key);
     return row(v_key.tenant_id, null, v_key.key_id, v_key.scope, v_key.kinds, 'key:' || v_key.key_id)::milepost_private.caller;
   end if;
 

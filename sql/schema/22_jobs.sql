@@ -57,7 +57,8 @@ create table if not exists milepost.jobs (
 
 create index if not exists jobs_newest_first on milepost.jobs (tenant_id, created_at desc, job_id desc);
 create index if not exists jobs_active on milepost.jobs (tenant_id, state) where finished_at is null;
-create index if not exists jobs_waiting on milepost.jobs (tenant_id, kind, priority desc, created_at)
+-- In the order in which they are claimed; the kind is looked at in the index.
+create index if not exists jobs_to_claim on milepost.jobs (tenant_id, priority desc, created_at, kind)
   where state in ('pending', 'retrying');
 -- History is asked by when jobs ended. A checkpoint leaves finished_at alone.
 create index if not exists jobs_finished on milepost.jobs (tenant_id, finished_at desc, job_id desc) where finished_at is not null;
@@ -70,12 +71,14 @@ create index if not exists jobs_with_a_limit on milepost.jobs (tenant_id)
 create index if not exists jobs_by_metadata on milepost.jobs using gin (ended_metadata jsonb_path_ops) where ended_metadata is not null;
 do $$
 begin
-  -- Where an older project has the extension in another schema, its operators are there.
-  execute (
-    select format('create index if not exists jobs_by_text on milepost.jobs using gin (search_text %I.gin_trgm_ops) '
-                  'with (gin_pending_list_limit = 512)', n.nspname)
-    from pg_catalog.pg_extension e join pg_catalog.pg_namespace n on n.oid = e.extnamespace
-    where e.extname = 'pg_trgm');
+  if to_regclass('milepost.jobs_by_text') is null then
+    -- Where an older project has the extension in another schema, its operators are there.
+    execute (
+      select format('create index jobs_by_text on milepost.jobs using gin (search_text %I.gin_trgm_ops) '
+                    'with (gin_pending_list_limit = 512)', n.nspname)
+      from pg_catalog.pg_extension e join pg_catalog.pg_namespace n on n.oid = e.extnamespace
+      where e.extname = 'pg_trgm');
+  end if;
 end $$;
 -- Of common words the planner has to know that they are.
 alter table milepost.jobs alter column search_text set statistics 1000;

@@ -82,20 +82,20 @@ comment on column milepost.events.ts is 'When it happened.';
 comment on column milepost.events.correlation_id is 'The request that caused it.';
 comment on column milepost.events.data is 'What happened.';
 
-do $$
-declare
-  v_table text;
-begin
-  foreach v_table in array array['checkpoints', 'events'] loop
-    execute format('alter table milepost.%I enable row level security', v_table);
-    execute format('drop policy if exists "members read their tenant''s %s" on milepost.%I', v_table, v_table);
-    execute format('create policy "members read their tenant''s %s" on milepost.%I for select to authenticated '
-                   'using (tenant_id = any (array(select milepost_private.my_tenants())))', v_table, v_table);
-    execute format('revoke all on milepost.%I from public, anon, authenticated', v_table);
-    execute format('grant select on milepost.%I to authenticated', v_table);
-    execute format('grant select, insert, update, delete on milepost.%I to service_role', v_table);
-  end loop;
-end $$;
+alter table milepost.checkpoints enable row level security;
+drop policy if exists "members read their tenant's checkpoints" on milepost.checkpoints;
+create policy "members read their tenant's checkpoints" on milepost.checkpoints for select to authenticated
+  using (tenant_id = any (array(select milepost_private.my_tenants())));
+revoke all on milepost.checkpoints from public, anon, authenticated;
+grant select on milepost.checkpoints to authenticated;
+grant select, insert, update, delete on milepost.checkpoints to service_role;
+alter table milepost.events enable row level security;
+drop policy if exists "members read their tenant's events" on milepost.events;
+create policy "members read their tenant's events" on milepost.events for select to authenticated
+  using (tenant_id = any (array(select milepost_private.my_tenants())));
+revoke all on milepost.events from public, anon, authenticated;
+grant select on milepost.events to authenticated;
+grant select, insert, update, delete on milepost.events to service_role;
 
 -- make_partitions: one partition a day, made ahead, and a default one, so that a missing day never loses a checkpoint. What went
 -- to the default one moves when its day is made.

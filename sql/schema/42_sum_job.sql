@@ -1,6 +1,6 @@
--- sum_job: a job's and its stages' counts from what lanes, stages and items say. The hot path adds differences instead;
+-- sum_job: jobs' and their stages' counts from what lanes, stages and items say. The hot path adds differences instead;
 -- this is for what is rare: a first stage, a first count, a reset.
-create or replace function milepost_private.sum_job(job_id uuid)
+create or replace function milepost_private.sum_job(variadic job_ids uuid[])
 returns void
 language plpgsql
 volatile
@@ -26,7 +26,7 @@ begin
     from milepost_private.stage_lanes x where x.job_id = m.job_id and x.stage = m.name
   ) l on true
   left join milepost_private.item_tallies t on t.job_id = m.job_id and t.stage = m.name
-  where m.job_id = sum_job.job_id and s.job_id = m.job_id and s.name = m.name;
+  where m.job_id = any (job_ids) and s.job_id = m.job_id and s.name = m.name;
 
   update milepost.jobs j set
     has_stages      = s.stages > 0,
@@ -38,7 +38,8 @@ begin
     items_skipped   = case when j.counts_reported then l.skipped   when s.stages > 0 then s.skipped   else coalesce(t.skipped, 0) end,
     items_canceled  = case when j.counts_reported then l.canceled  when s.stages > 0 then s.canceled  else coalesce(t.canceled, 0) end,
     bytes_processed = case when l.bytes > 0 or s.stages = 0 then l.bytes else s.bytes end
-  from (
+  from unnest(job_ids) as u (job_id)
+  cross join lateral (
     select max(x.items_total) as total, case when count(x.worker_items_total) > 0  -- least() skips nulls
                 then least(sum(x.worker_items_total), 9223372036854775807)::bigint end as shares,
            least(coalesce(sum(x.items_completed), 0), 9223372036854775807)::bigint as completed,
@@ -46,9 +47,9 @@ begin
            least(coalesce(sum(x.items_skipped), 0), 9223372036854775807)::bigint as skipped,
            least(coalesce(sum(x.items_canceled), 0), 9223372036854775807)::bigint as canceled,
            least(coalesce(sum(x.bytes_processed), 0), 9223372036854775807)::bigint as bytes
-    from milepost.lanes x where x.job_id = sum_job.job_id
-  ) l,
-  (
+    from milepost.lanes x where x.job_id = u.job_id
+  ) l
+  cross join lateral (
     select count(*) as stages,
            least(coalesce(sum(x.items_completed), 0), 9223372036854775807)::bigint as completed,
            least(coalesce(sum(x.items_failed), 0), 9223372036854775807)::bigint as failed,
@@ -65,13 +66,13 @@ begin
                 then least(trunc((sum(p.percent * x.weight) / sum(x.weight))::numeric, 4)::double precision, 99.9999) end as percent
     from milepost.stages x
     cross join lateral milepost_private.stage_percent(x) as p (percent)
-    where x.job_id = sum_job.job_id
+    where x.job_id = u.job_id
   ) s
-  left join milepost_private.item_tallies t on t.job_id = sum_job.job_id and t.stage = ''
-  where j.job_id = sum_job.job_id;
+  left join milepost_private.item_tallies t on t.job_id = u.job_id and t.stage = ''
+  where j.job_id = u.job_id;
 end;
 $$;
-comment on function milepost_private.sum_job(uuid) is
-'Sets a job''s and its stages'' counts, totals and percent from its lanes, stage lanes and item tallies.';
-revoke execute on function milepost_private.sum_job(uuid) from public, anon, authenticated;
-grant execute on function milepost_private.sum_job(uuid) to service_role;
+comment on function milepost_private.sum_job(uuid[]) is
+'Sets jobs'' and their stages'' counts, totals and percent from their lanes, stage lanes and item tallies.';
+revoke execute on function milepost_private.sum_job(uuid[]) from public, anon, authenticated;
+grant execute on function milepost_private.sum_job(uuid[]) to service_role;

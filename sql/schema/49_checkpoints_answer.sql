@@ -1,6 +1,6 @@
 -- checkpoints_answer: what a worker hears: for each job what became of its entries and what to do now.
 create or replace function milepost_private.checkpoints_answer(
-  entries milepost_private.entry[], indexes jsonb, at timestamptz
+  entries milepost_private.entry[], some_refused boolean, indexes jsonb, at timestamptz
 )
 returns jsonb
 language plpgsql
@@ -15,10 +15,9 @@ begin
            count(*) filter (where e.refusal is null and e.is_duplicate) as duplicates,
            sum((e.batch ->> 'items')::double precision) filter (where e.batch ->> 'duration_ms' is not null)
              / nullif(sum((e.batch ->> 'duration_ms')::double precision) filter (where e.batch ->> 'items' is not null), 0) as items_per_ms,
-           -- An attempt that ended while this request was recorded is over, too.
-           bool_and(e.refusal is not distinct from 'stale_attempt' or e.attempt < j.attempt) as is_stale
-    from unnest(entries) e join milepost.jobs j on j.job_id = e.job_id
-    where coalesce(e.refusal, '') not in ('unknown_attempt', 'not_allowed')
+           max(e.attempt) as attempt
+    from unnest(entries) e
+    where e.job_id is not null and coalesce(e.refusal, '') not in ('unknown_attempt', 'not_allowed')
     group by e.job_id
   )
   select jsonb_build_object(
@@ -27,7 +26,8 @@ begin
         'job', j.key, 'job_id', j.job_id, 'attempt', j.attempt, 'state', j.state, 'version', j.version,
         'accepted', h.accepted, 'duplicates', h.duplicates,
         'directive', case
-          when coalesce(h.is_stale, false) or j.state = 'failed' then 'stop'
+          -- Also of an attempt that ended while this request was recorded.
+          when h.attempt < j.attempt or j.state = 'failed' then 'stop'
           when j.state in ('canceling', 'canceled') then 'cancel'
           when j.state in ('pausing', 'paused') then 'pause'
           else 'continue' end,
@@ -58,10 +58,10 @@ begin
           when 'unknown_attempt' then 'Use the attempt that create, claim or the last answer gave, or leave it out.'
           else 'Check the id, or use a key of your own to create a job.' end
       ) order by e.n)
-      from unnest(entries) e where e.refusal is not null), '[]')));
+      from unnest(entries) e where some_refused and e.refusal is not null), '[]')));
 end;
 $$;
-comment on function milepost_private.checkpoints_answer(milepost_private.entry[], jsonb, timestamptz) is
+comment on function milepost_private.checkpoints_answer(milepost_private.entry[], boolean, jsonb, timestamptz) is
 'The body of the answer to POST /v1/checkpoints.';
-revoke execute on function milepost_private.checkpoints_answer(milepost_private.entry[], jsonb, timestamptz) from public, anon, authenticated;
-grant execute on function milepost_private.checkpoints_answer(milepost_private.entry[], jsonb, timestamptz) to service_role;
+revoke execute on function milepost_private.checkpoints_answer(milepost_private.entry[], boolean, jsonb, timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.checkpoints_answer(milepost_private.entry[], boolean, jsonb, timestamptz) to service_role;

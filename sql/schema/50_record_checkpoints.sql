@@ -1,6 +1,7 @@
 -- record_checkpoints: everything that workers say. A whole request in one transaction, whatever its order or repetition.
 -- The one parameter has no name, so that PostgREST hands over the request's body in one piece:
 --   {"caller": {...}, "checkpoints": [...], "indexes": [...], "received_at": "..."}
+-- or, with the same checkpoints as columns (45_said.sql), {"caller": {...}, "columns": {...}, "indexes": [...]}.
 -- indexes: the entries' places in the client's request, where others were refused before. received_at: for tests.
 create or replace function milepost.record_checkpoints(jsonb)
 returns jsonb
@@ -15,52 +16,51 @@ declare
   v_now     timestamptz;
   v_all     milepost_private.entry[];
   v_entries milepost_private.entry[];
-  v_missing text[];
+  v_refs    text[];
+  v_ids     uuid[];
   v_jobs    uuid[];
+  v_has     record;
   v_settle  uuid[];
   v_sum     uuid[];
   v_late_jobs    uuid[];
   v_late_workers text[];
-  v_job_id  uuid;
   v_drafts  milepost_private.event_draft[];
   v_due     uuid[];
   v_tenths  uuid[];
   v_staged  uuid[];
   v_shared  uuid[];
+  v_has_stages boolean;
 begin
   -- JOBS: the missing ones are made in the order of their keys, then all are locked in the order of their ids, so that
   -- requests cannot deadlock.
-  select array_agg(d.job) into v_missing
-  from (select distinct t.e ->> 'job' as job from jsonb_array_elements($1 -> 'checkpoints') as t (e)) d
-  where not pg_input_is_valid(d.job, 'uuid')
-    and not exists (select from milepost.jobs j where j.tenant_id = v_caller.tenant_id and j.key = d.job);
-  if v_missing is not null then
-    perform milepost_private.add_job(v_caller.tenant_id, c.e - 'items_total',
+  if $1 ? 'columns' then
+    v_refs := array(select distinct r.job from jsonb_array_elements_text($1 -> 'columns' -> 'jobs') as r (job));
+  else
+    v_refs := array(select distinct t.e ->> 'job' from jsonb_array_elements($1 -> 'checkpoints') as t (e));
+  end if;
+  v_ids := milepost_private.jobs_by_refs(v_caller.tenant_id, v_refs);
+  if array_position(v_ids, null) is not null then
+    perform milepost_private.add_job(v_caller.tenant_id, jsonb_build_object('job', c.job, 'kind', c.kind, 'name', c.name, 'unit', c.unit,
+                                       'metadata', c.metadata, 'processing_deadline_ms', c.processing_deadline_ms),
                                      coalesce(($1 ->> 'received_at')::timestamptz, clock_timestamp()))
     from (
-      select distinct on (t.e ->> 'job') t.e
-      from jsonb_array_elements($1 -> 'checkpoints') with ordinality as t (e, n)
-      where t.e ->> 'job' = any (v_missing) and coalesce((t.e ->> 'attempt')::bigint, 1) = 1
-        and (v_caller.kinds is null or coalesce(t.e ->> 'kind', 'default') = any (v_caller.kinds))
-      order by t.e ->> 'job', t.n
+      select distinct on (s.job) s.*
+      from unnest(v_refs, v_ids) as r (job, job_id)
+      join milepost_private.said($1) s on s.job = r.job
+      where r.job_id is null and not pg_input_is_valid(r.job, 'uuid') and coalesce(s.attempt, 1) = 1
+        and (v_caller.kinds is null or coalesce(s.kind, 'default') = any (v_caller.kinds))
+      order by s.job, s.n
     ) c;
+    v_ids := milepost_private.jobs_by_refs(v_caller.tenant_id, v_refs);
   end if;
-
-  select array_agg(l.job_id order by l.job_id) into v_jobs
-  from (
-    select j.job_id from milepost.jobs j
-    where j.job_id in (
-      select f.job_id
-      from (select distinct t.e ->> 'job' as job from jsonb_array_elements($1 -> 'checkpoints') as t (e)) d
-      cross join lateral milepost_private.job_by_ref(v_caller.tenant_id, d.job) f)
-    order by j.job_id for no key update
-  ) l;
+  v_jobs := array(select j.job_id from milepost.jobs j where j.job_id = any (v_ids) order by j.job_id for no key update);
   v_now := coalesce(($1 ->> 'received_at')::timestamptz, clock_timestamp());
 
   -- ENTRIES: each with its job, attempt and seq, or the reason why it is refused.
-  v_all := milepost_private.parse_checkpoints(v_caller, $1 -> 'checkpoints');
-  if exists (select from unnest(v_all) e where e.refusal is not null) then
-    select array_agg(e) into v_entries from unnest(v_all) e where e.refusal is null;
+  v_has := milepost_private.parse_checkpoints(v_caller, $1, v_refs, v_ids, v_now);
+  v_all := v_has.entries;
+  if v_has.some_refused then
+    select array_agg(e), array_agg(distinct e.job_id) into v_entries, v_jobs from unnest(v_all) e where e.refusal is null;
   else
     v_entries := v_all;
   end if;
@@ -86,18 +86,6 @@ begin
            coalesce(max(e.seq) filter (where e.names_message), -1) as message_seq,
            (array_agg(e.cursor order by e.seq desc) filter (where e.names_cursor))[1] as cursor,
            coalesce(max(e.seq) filter (where e.names_cursor), -1) as cursor_seq,
-           (array_agg(e.rate_limited_until order by e.seq desc) filter (where e.names_rate_limit))[1] as rate_limited_until,
-           coalesce(max(e.seq) filter (where e.names_rate_limit), -1) as rate_limited_seq,
-           (array_agg(e.processing_deadline_ms order by e.seq desc) filter (where e.names_deadline))[1] as deadline_ms,
-           coalesce(max(e.seq) filter (where e.names_deadline), -1) as deadline_seq,
-           (array_agg(e.metadata order by e.seq desc) filter (where e.metadata is not null))[1] as metadata,
-           coalesce(max(e.seq) filter (where e.metadata is not null), -1) as metadata_seq,
-           (array_agg(e.kind order by e.seq desc) filter (where e.kind is not null))[1] as kind,
-           coalesce(max(e.seq) filter (where e.kind is not null), -1) as kind_seq,
-           (array_agg(e.name order by e.seq desc) filter (where e.name is not null))[1] as name,
-           coalesce(max(e.seq) filter (where e.name is not null), -1) as name_seq,
-           (array_agg(e.unit order by e.seq desc) filter (where e.unit is not null))[1] as unit,
-           coalesce(max(e.seq) filter (where e.unit is not null), -1) as unit_seq,
            bool_or(coalesce(e.items_completed, e.items_failed, e.items_skipped, e.items_canceled) is not null) as reported
     from unnest(v_entries) e
     group by e.job_id, e.worker
@@ -110,7 +98,7 @@ begin
     where e.seq <= f.cursor_seq
     group by e.job_id, e.worker
   ), next as (
-    select j.tenant_id, f.*, l.worker is null as is_new, coalesce(l.first_checkpoint_at, v_now) as first_checkpoint_at,
+    select f.*, l.worker is null as is_new, coalesce(l.first_checkpoint_at, v_now) as first_checkpoint_at,
            coalesce(f.first_seq <= l.seq, false) as is_late,
            coalesce(l.state, 'running') as prior_state, l.attempt is distinct from f.attempt as is_first_word,
            case when f.state_seq > coalesce(l.state_seq, -1) then f.state else coalesce(l.state, 'running') end as new_state,
@@ -126,12 +114,6 @@ begin
            case when f.worker_total_seq > coalesce(l.worker_total_seq, -1) then f.worker_total else l.worker_items_total end as new_worker_total,
            l.worker_items_total as old_worker_total,
            f.message_seq > coalesce(l.message_seq, -1) as has_message,
-           f.rate_limited_seq > coalesce(l.rate_limited_seq, -1) as has_rate_limit,
-           f.deadline_seq > coalesce(l.deadline_seq, -1) as has_deadline,
-           f.metadata_seq > coalesce(l.metadata_seq, -1) as has_metadata,
-           f.kind_seq > coalesce(l.kind_seq, -1) as has_kind,
-           f.name_seq > coalesce(l.name_seq, -1) as has_name,
-           f.unit_seq > coalesce(l.unit_seq, -1) as has_unit,
            f.cursor_seq > coalesce(l.cursor_seq, -1) as has_cursor,
            -- A cursor that was said to be null commits nothing: work would begin anew.
            f.cursor_seq > coalesce(l.cursor_seq, -1) and f.cursor is not null as commits,
@@ -141,19 +123,16 @@ begin
            coalesce(c.canceled, l.items_canceled, 0) as cursor_canceled,
            coalesce(l.cursor_seq, -1) as old_cursor_seq
     from folded f
-    join milepost.jobs j on j.job_id = f.job_id
     left join milepost.lanes l on l.job_id = f.job_id and l.worker = f.worker
     left join at_cursor c on c.job_id = f.job_id and c.worker = f.worker
   ), kept as (
     insert into milepost.lanes as l (tenant_id, job_id, worker, attempt, seq, seen, state, state_seq, items_completed,
       bytes_processed, items_failed, failed_seq, items_skipped, skipped_seq, items_canceled, canceled_seq, items_total,
-      total_seq, worker_items_total, worker_total_seq, message_seq, rate_limited_seq, deadline_seq, metadata_seq,
-      kind_seq, name_seq, unit_seq, cursor, cursor_seq, cursor_at, cursor_completed, cursor_failed, cursor_skipped, cursor_canceled, cursor_bytes,
+      total_seq, worker_items_total, worker_total_seq, message_seq, cursor, cursor_seq, cursor_at, cursor_completed, cursor_failed, cursor_skipped, cursor_canceled, cursor_bytes,
       first_checkpoint_at, last_checkpoint_at, last_progress_at)
-    select n.tenant_id, n.job_id, n.worker, n.attempt, n.seq, n.seen, n.new_state, n.state_seq, n.new_completed,
+    select v_caller.tenant_id, n.job_id, n.worker, n.attempt, n.seq, n.seen, n.new_state, n.state_seq, n.new_completed,
            n.new_bytes, n.new_failed, n.failed_seq, n.new_skipped, n.skipped_seq, n.new_canceled, n.canceled_seq, n.new_total,
-           n.total_seq, n.new_worker_total, n.worker_total_seq, n.message_seq, n.rate_limited_seq, n.deadline_seq,
-           n.metadata_seq, n.kind_seq, n.name_seq, n.unit_seq, n.cursor, n.cursor_seq, case when n.has_cursor then v_now end,
+           n.total_seq, n.new_worker_total, n.worker_total_seq, n.message_seq, n.cursor, n.cursor_seq, case when n.has_cursor then v_now end,
            case when n.commits then n.cursor_completed else 0 end, case when n.commits then n.cursor_failed else 0 end,
            case when n.commits then n.cursor_skipped else 0 end, case when n.commits then n.cursor_canceled else 0 end,
            case when n.commits then n.cursor_bytes else 0 end, v_now, v_now,
@@ -173,11 +152,6 @@ begin
       items_total = excluded.items_total, total_seq = greatest(l.total_seq, excluded.total_seq),
       worker_items_total = excluded.worker_items_total, worker_total_seq = greatest(l.worker_total_seq, excluded.worker_total_seq),
       message_seq = greatest(l.message_seq, excluded.message_seq),
-      rate_limited_seq = greatest(l.rate_limited_seq, excluded.rate_limited_seq),
-      deadline_seq = greatest(l.deadline_seq, excluded.deadline_seq),
-      metadata_seq = greatest(l.metadata_seq, excluded.metadata_seq),
-      kind_seq = greatest(l.kind_seq, excluded.kind_seq), name_seq = greatest(l.name_seq, excluded.name_seq),
-      unit_seq = greatest(l.unit_seq, excluded.unit_seq),
       cursor = case when excluded.cursor_at is not null then excluded.cursor else l.cursor end,
       cursor_seq = greatest(l.cursor_seq, excluded.cursor_seq),
       cursor_at = coalesce(excluded.cursor_at, l.cursor_at),
@@ -198,15 +172,7 @@ begin
            bool_or(n.new_state <> n.prior_state or n.is_first_word) as state_changed,
            bool_or(n.new_worker_total is not null) as has_shares,
            bool_or(n.has_message) as has_message,
-           (array_agg(n.message order by n.n desc) filter (where n.has_message))[1] as message,
-           bool_or(n.has_rate_limit) as has_rate_limit,
-           (array_agg(n.rate_limited_until order by n.n desc) filter (where n.has_rate_limit))[1] as rate_limited_until,
-           bool_or(n.has_deadline) as has_deadline,
-           (array_agg(n.deadline_ms order by n.n desc) filter (where n.has_deadline))[1] as deadline_ms,
-           (array_agg(n.metadata order by n.n desc) filter (where n.has_metadata))[1] as metadata,
-           (array_agg(n.kind order by n.n desc) filter (where n.has_kind))[1] as kind,
-           (array_agg(n.name order by n.n desc) filter (where n.has_name))[1] as name,
-           (array_agg(n.unit order by n.n desc) filter (where n.has_unit))[1] as unit
+           (array_agg(n.message order by n.n desc) filter (where n.has_message))[1] as message
     from next n group by n.job_id
   ), summed as (
     update milepost.jobs j set
@@ -216,61 +182,65 @@ begin
       items_canceled = case when j.counts_reported then least(greatest(j.items_canceled + c.canceled, 0), 9223372036854775807) else j.items_canceled end,
       bytes_processed = least(greatest(j.bytes_processed + c.bytes, 0), 9223372036854775807),
       message = case when c.has_message then c.message else j.message end,
-      rate_limited_until = case when c.has_rate_limit then c.rate_limited_until else j.rate_limited_until end,
-      processing_deadline_ms = case when c.has_deadline then c.deadline_ms else j.processing_deadline_ms end,
-      metadata = coalesce(c.metadata, j.metadata), kind = coalesce(c.kind, j.kind), name = coalesce(c.name, j.name),
-      unit = coalesce(c.unit, j.unit),
       counts_reported = j.counts_reported or c.reported,
       last_checkpoint_at = greatest(j.last_checkpoint_at, v_now),
       last_progress_at = case when c.completed + c.failed + c.skipped + c.canceled > 0 then greatest(j.last_progress_at, v_now)
                               else j.last_progress_at end
     from changes c where j.job_id = c.job_id
-    returning j.job_id, j.state, c.state_changed, c.total_changed, c.reported, c.bytes, c.has_shares
+    returning j.job_id, j.state, j.has_stages, c.state_changed, c.total_changed, c.reported, c.bytes, c.has_shares
   )
   select array_agg(s.job_id order by s.job_id) filter (where s.state_changed or s.state in ('pending', 'retrying')),
-         array_agg(s.job_id order by s.job_id) filter (where s.total_changed or exists (
-           -- The row before this statement: this is its first count, or it has bytes that its stages said, or a count
-           -- stood at the greatest bigint, from which no difference tells the sum.
-           select from milepost.jobs b
-           where b.job_id = s.job_id and (s.reported and not b.counts_reported or b.has_stages and s.bytes <> 0
-             or greatest(b.items_completed, b.items_failed, b.items_skipped, b.items_canceled, b.bytes_processed) = 9223372036854775807))),
+         -- This is its first count, or it has bytes that its stages said, or a count stood at the greatest bigint, from which no
+         -- difference tells the sum.
+         array_agg(s.job_id order by s.job_id) filter (where s.total_changed or s.reported and not b.counts_reported
+           or b.has_stages and s.bytes <> 0
+           or greatest(b.items_completed, b.items_failed, b.items_skipped, b.items_canceled, b.bytes_processed) = 9223372036854775807),
          (select array_agg(n.job_id order by n.job_id, n.worker) from next n
           where n.is_late and n.first_seq <= greatest(n.cursor_seq, n.old_cursor_seq)),
          (select array_agg(n.worker order by n.job_id, n.worker) from next n
           where n.is_late and n.first_seq <= greatest(n.cursor_seq, n.old_cursor_seq)),
-         array_agg(s.job_id) filter (where s.has_shares)
-  into v_settle, v_sum, v_late_jobs, v_late_workers, v_shared
-  from summed s;
+         array_agg(s.job_id) filter (where s.has_shares),
+         bool_or(s.has_stages)
+  into v_settle, v_sum, v_late_jobs, v_late_workers, v_shared, v_has_stages
+  from summed s
+  join milepost.jobs b on b.job_id = s.job_id;  -- as it was before this statement
+
+  if v_has.some_facts then
+    perform milepost_private.record_facts(v_entries);
+  end if;
 
   -- What is rare: totals and first counts, what arrived out of order, items, stages, states.
-  foreach v_job_id in array coalesce(v_sum, '{}') loop
-    perform milepost_private.sum_job(v_job_id);
-  end loop;
-  if exists (select from unnest(v_entries) e where e.items is not null) then
+  if v_sum is not null then
+    perform milepost_private.sum_job(variadic v_sum);
+  end if;
+  if v_has.some_items then
     v_drafts := milepost_private.record_items(v_entries, v_now);
   end if;
-  if exists (select from unnest(v_entries) e where e.stages is not null or e.items is not null) then
+  if v_has.some_stages or v_has.some_items then
     v_drafts := milepost_private.record_stages(v_entries, v_now) || v_drafts;
   end if;
   -- A cursor commits the counts of stages that no checkpoint of this request names, too.
-  if exists (select from unnest(v_entries) e join milepost.jobs j on j.job_id = e.job_id where e.names_cursor and j.has_stages) then
+  if v_has.some_cursors and (v_has_stages or v_has.some_stages or v_has.some_items) then
     perform milepost_private.commit_stage_counts(v_entries);
   end if;
 
   -- HISTORY, and from it what a late cursor had counted.
+  with counted as materialized (
+    select j.job_id, j.items_skipped as skipped, t.* from milepost.jobs j cross join lateral milepost_private.tally_of(j) t
+    where j.job_id = any (v_jobs)
+  )
   insert into milepost.checkpoints (tenant_id, job_id, attempt, worker, seq, at, received_at, state, items_total, items_completed,
     items_failed, items_skipped, items_canceled, bytes_processed, batch_items, batch_duration_ms, batch_bytes, stages, message, has_cursor, job_done, job_total, job_skipped,
     traceparent)
   select v_caller.tenant_id, e.job_id, e.attempt, e.worker, e.seq,
-         coalesce(v_now - (max(e.at) over (partition by e.job_id, e.worker) - e.at), v_now), v_now, e.state, e.items_total,
+         e.at, v_now, e.state, e.items_total,
          e.items_completed, e.items_failed, e.items_skipped, e.items_canceled, e.bytes_processed, (e.batch ->> 'items')::bigint,
          (e.batch ->> 'duration_ms')::double precision, (e.batch ->> 'bytes')::bigint, e.stages, e.message, e.names_cursor,
          least(t.settled::numeric, 9223372036854775807),
          case when t.total is not null then least(t.total::numeric, 9223372036854775807) end, t.skipped,  -- least() skips nulls
          e.traceparent
   from unnest(v_entries) e
-  join (select j.job_id, j.items_skipped as skipped, c.* from milepost.jobs j cross join lateral milepost_private.tally_of(j) c
-        where j.job_id = any (v_jobs)) t on t.job_id = e.job_id
+  join counted t on t.job_id = e.job_id
   where not e.is_duplicate
   order by e.n;
   perform milepost_private.restore_cursor_counts(l.job_id, l.worker)
@@ -279,9 +249,9 @@ begin
   -- A stage that begins has a rhythm of its own.
   select array_agg(distinct d.job_id) into v_staged from unnest(v_drafts) d
   where d.type = 'stage.changed' and d.data ->> 'state' = 'running';
-  foreach v_job_id in array coalesce(v_settle, '{}') loop
-    perform milepost_private.settle_states(v_job_id, v_entries, v_now);
-  end loop;
+  if v_settle is not null then
+    perform milepost_private.settle_states(v_settle, v_entries, v_now);
+  end if;
   if v_drafts is not null then
     perform milepost_private.emit(v_drafts, v_now);
   end if;
@@ -292,41 +262,42 @@ begin
            case when j.has_stages then milepost_private.effort(j,
              (select (k.pace).stages from milepost_private.kinds k where k.tenant_id = j.tenant_id and k.kind = j.kind)) end as effort
     from milepost.jobs j cross join lateral milepost_private.tally_of(j) t
-    where j.job_id in (select e.job_id from unnest(v_entries) e)
+    where j.job_id = any (v_jobs)
+  ), due as materialized (
+    select c.*, q.settled as settled_before, q.stalled_at as stalled_before, q.tenth as tenth_before,
+           milepost_private.active_clock(q.active_s, q.active_at, q.running, v_now) as clock_s,
+           -- A job that has ended is swept no more, so nothing of it is held back.
+           q.progress_event_at is null or milepost_private.is_terminal(c.state)
+           or (extract(epoch from v_now - q.progress_event_at) * 1000 >= t.progress_interval_ms
+               or coalesce(abs(c.percent - q.progress_event_percent) >= t.progress_step_percent, false)
+               or (c.percent is null) <> (q.progress_event_percent is null))
+              and milepost_private.progress_slot(c.job_id, v_now, i.least_ms)
+                  > milepost_private.progress_slot(c.job_id, q.progress_event_at, i.least_ms) as is_due
+    from counted c
+    join milepost_private.pulses q on q.job_id = c.job_id
+    join milepost.tenants t on t.tenant_id = c.tenant_id
+    left join milepost_private.tenant_loads o on o.tenant_id = c.tenant_id
+    cross join lateral (select milepost_private.progress_interval_ms(
+      t.messages_per_s, o.jobs_at_work, 2 + (c.owner_id is not null)::int) as least_ms offset 0) i
   ), beaten as (
     update milepost_private.pulses p set
-      active_s = milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now),
+      active_s = d.clock_s,
       active_at = greatest(p.active_at, v_now),
-      pace = milepost_private.pace_step(p.pace, milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now), c.work, c.pending),
-      effort = case when c.effort is not null then milepost_private.pace_step(
-        p.effort, milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now), c.effort, 100 - c.effort) else p.effort end,
-      rhythm = milepost_private.rhythm_step(p.rhythm, milepost_private.active_clock(p.active_s, p.active_at, p.running, v_now), c.settled,
+      pace = milepost_private.pace_step(p.pace, d.clock_s, d.work, d.pending),
+      effort = case when d.effort is not null then milepost_private.pace_step(p.effort, d.clock_s, d.effort, 100 - d.effort) else p.effort end,
+      rhythm = milepost_private.rhythm_step(p.rhythm, d.clock_s, d.settled,
         -- A gap in which a rate limit was waited for is no sample of the rhythm.
-        case when p.job_id = any (v_staged) then 'stage' when c.rate_limited_until > p.active_at then 'resume' else 'checkpoint' end),
+        case when p.job_id = any (v_staged) then 'stage' when d.rate_limited_until > p.active_at then 'resume' else 'checkpoint' end),
       progress_event_at = case when d.is_due then v_now else p.progress_event_at end,
-      progress_event_percent = case when d.is_due then c.percent else p.progress_event_percent end,
+      progress_event_percent = case when d.is_due then d.percent else p.progress_event_percent end,
       held_back = not d.is_due,
-      coalesced = q.coalesced + (not d.is_due)::int,
-      settled = c.settled,
-      stalled_at = case when c.settled > q.settled then null else q.stalled_at end,
-      tenth = greatest(q.tenth, least(floor(coalesce(c.effort, c.percent) / 10), 9))
-    from counted c
-    join milepost.tenants t on t.tenant_id = c.tenant_id
-    join milepost_private.pulses q on q.job_id = c.job_id
-    left join milepost_private.tenant_loads o on o.tenant_id = c.tenant_id
-    cross join lateral (
-      select extract(epoch from v_now - q.progress_event_at) * 1000 as since_ms,
-             milepost_private.progress_interval_ms(t.messages_per_s, o.jobs_at_work, 2 + (c.owner_id is not null)::int) as least_ms
-    ) i
-    -- A job that has ended is swept no more, so nothing of it is held back.
-    cross join lateral (select q.progress_event_at is null or milepost_private.is_terminal(c.state)
-      or milepost_private.progress_slot(c.job_id, v_now, i.least_ms)
-         > milepost_private.progress_slot(c.job_id, q.progress_event_at, i.least_ms) and (
-        i.since_ms >= t.progress_interval_ms
-        or coalesce(abs(c.percent - q.progress_event_percent) >= t.progress_step_percent, false)
-        or (c.percent is null) <> (q.progress_event_percent is null)) as is_due) d
-    where p.job_id = c.job_id
-    returning p.job_id, d.is_due, c.settled > q.settled as rose, q.stalled_at, p.tenth > q.tenth as is_tenth
+      coalesced = p.coalesced + (not d.is_due)::int,
+      settled = d.settled,
+      stalled_at = case when d.settled > p.settled then null else p.stalled_at end,
+      tenth = greatest(p.tenth, least(floor(coalesce(d.effort, d.percent) / 10), 9))
+    from due d
+    where p.job_id = d.job_id
+    returning p.job_id, d.is_due, d.settled > d.settled_before as rose, d.stalled_before as stalled_at, p.tenth > d.tenth_before as is_tenth
   ), rose as (
     -- Counts that come from stages or items rise here, not in the lanes.
     update milepost.jobs j set last_progress_at = greatest(j.last_progress_at, v_now)
@@ -384,12 +355,12 @@ begin
   select v_caller.tenant_id, count(*), extract(epoch from clock_timestamp() - transaction_timestamp()) * 1000
   from unnest(v_entries) e where not e.is_duplicate
   having count(*) > 0;
-  return milepost_private.checkpoints_answer(v_all, $1 -> 'indexes', v_now);
+  return milepost_private.checkpoints_answer(v_all, v_has.some_refused, $1 -> 'indexes', v_now);
 end;
 $$;
 
 comment on function milepost.record_checkpoints(jsonb) is
-'Records {"caller", "checkpoints"} and answers {"results", "errors"}. One transaction; refused entries are named, the others kept.';
+'Records {"caller", "checkpoints"} (or "columns") and answers {"results", "errors"}. One transaction; refused entries are named, the others kept.';
 
 revoke execute on function milepost.record_checkpoints(jsonb) from public, anon, authenticated;
 grant execute on function milepost.record_checkpoints(jsonb) to service_role;

@@ -1,6 +1,8 @@
 -- Tenants are made by the service role (the command line). Keys and members are managed by it and by the tenant's admins; a
 -- Milepost key manages neither.
-create or replace function milepost.create_tenant(name text)
+-- In one step with its first admin, since a project has none to begin with and only admins make others.
+drop function if exists milepost.create_tenant(text);
+create or replace function milepost.create_tenant(name text, admin uuid default null)
 returns jsonb
 language plpgsql
 volatile
@@ -9,14 +11,39 @@ as $$
 declare
   v_tenant uuid;
 begin
+  perform milepost_private.check_name('name', coalesce(name, ''));
   insert into milepost.tenants as t (name) values (create_tenant.name) returning t.tenant_id into v_tenant;
   perform milepost_private.write_audit(v_tenant, milepost_private.actor(), 'create_tenant', create_tenant.name);
+  if admin is not null then
+    perform milepost_private.add_member(v_tenant, admin, 'admin');
+  end if;
   return jsonb_build_object('tenant_id', v_tenant, 'name', create_tenant.name);
 end;
 $$;
-comment on function milepost.create_tenant(text) is 'Creates a tenant: {"tenant_id", "name"}.';
-revoke execute on function milepost.create_tenant(text) from public, anon, authenticated;
-grant execute on function milepost.create_tenant(text) to service_role;
+comment on function milepost.create_tenant(text, uuid) is 'Creates a tenant, with this user as its admin if one is given: {"tenant_id", "name"}.';
+revoke execute on function milepost.create_tenant(text, uuid) from public, anon, authenticated;
+grant execute on function milepost.create_tenant(text, uuid) to service_role;
+
+-- is_service: whether this request comes with the rights of the service: its role, or the role that installed Milepost.
+-- By the role that statements run under, and not by what a token calls it: a role of one's own that inherits from authenticated
+-- is no service. Asked by definers, in which current_user is the owner of the function.
+create or replace function milepost_private.is_service()
+returns boolean
+language plpgsql
+stable
+security definer                -- for current_user to be who installed Milepost
+set search_path = ''
+as $$
+declare
+  v_role name := coalesce(nullif(current_setting('role', true), 'none'), session_user);
+begin
+  return pg_has_role(v_role, 'service_role', 'usage') or pg_has_role(v_role, current_user, 'usage');
+end;
+$$;
+comment on function milepost_private.is_service() is
+'Whether the request has the rights of service_role, or of the role that installed Milepost.';
+revoke execute on function milepost_private.is_service() from public, anon, authenticated;
+grant execute on function milepost_private.is_service() to authenticated, service_role;
 
 -- check_admin: whether the caller may manage this tenant's keys and members.
 create or replace function milepost_private.check_admin(tenant_id uuid)
@@ -27,8 +54,7 @@ security definer                -- the caller may not read others' memberships
 set search_path = ''
 as $$
 begin
-  -- Users, and keys that entered by call_with_key, come under the role authenticated; all else is the service.
-  if (select auth.role()) is distinct from 'authenticated' then
+  if milepost_private.is_service() then
     return;
   end if;
   -- GUARD: no admin there; a tenant that does not exist is not told apart
@@ -89,9 +115,14 @@ begin
   if cardinality(kinds) = 0 then
     perform milepost_private.refuse(422, 'invalid_value', 'Expected in kinds at least one kind; found none.', 'Leave it out for all kinds.');
   end if;
-  insert into milepost_private.keys (tenant_id, scope, name, prefix, key_hash, expires_at, kinds)
+  if cardinality(kinds) > 100 or array_ndims(kinds) > 1 or array_position(kinds, null) is not null then
+    perform milepost_private.refuse(422, 'invalid_value', 'Expected in kinds a list of at most 100 kinds.', 'Leave it out for all kinds.');
+  end if;
+  perform milepost_private.check_name('name', name);
+  perform milepost_private.check_name('kinds', k.kind) from unnest(kinds) as k (kind);
+  insert into milepost_private.keys (tenant_id, scope, name, prefix, key_hash, created_by, expires_at, kinds)
   values (create_key.tenant_id, create_key.scope, create_key.name, left(v_key, 11),
-          encode(sha256(convert_to(v_key, 'utf8')), 'hex'), create_key.expires_at, create_key.kinds)
+          encode(sha256(convert_to(v_key, 'utf8')), 'hex'), milepost_private.actor(), create_key.expires_at, create_key.kinds)
   returning key_id into v_key_id;
   perform milepost_private.write_audit(create_key.tenant_id, milepost_private.actor(), 'create_key', v_key_id::text,
     jsonb_build_object('scope', scope, 'name', name, 'prefix', left(v_key, 11), 'expires_at', milepost_private.iso(expires_at), 'kinds', kinds));
@@ -129,7 +160,7 @@ begin
   perform milepost_private.check_admin(tenant_id);
   return (
   select coalesce(jsonb_agg(jsonb_build_object('key_id', k.key_id, 'scope', k.scope, 'name', k.name, 'prefix', k.prefix,
-    'created_at', milepost_private.iso(k.created_at), 'expires_at', milepost_private.iso(k.expires_at), 'kinds', k.kinds,
+    'created_at', milepost_private.iso(k.created_at), 'created_by', k.created_by, 'expires_at', milepost_private.iso(k.expires_at), 'kinds', k.kinds,
     'revoked_at', milepost_private.iso(k.revoked_at), 'last_used_at', milepost_private.iso(k.last_used_at)) order by k.created_at), '[]')
   from milepost_private.keys k where k.tenant_id = list_keys.tenant_id);
 end;
@@ -157,10 +188,15 @@ security definer                -- nobody but the service may write keys; check_
 set search_path = ''
 as $$
 declare
-  v_key milepost_private.keys;
+  -- Asked first: in the condition they would be asked only where there is such a key, which takes longer.
+  v_is_service boolean := milepost_private.is_service();
+  v_tenants    uuid[] := array(select m.tenant_id from milepost.members m where m.user_id = auth.uid() and m.role = 'admin');
+  v_key        milepost_private.keys;
 begin
-  select * into v_key from milepost_private.keys k where k.key_id = revoke_key.key_id for update;
-  -- First: to who is no admin, a key that is absent and another tenant's look the same.
+  -- Another tenant's key is neither seen nor locked nor waited for.
+  select * into v_key from milepost_private.keys k
+  where k.key_id = revoke_key.key_id and (v_is_service or k.tenant_id = any (v_tenants)) for update;
+  -- To who is no admin, a key that is absent and another tenant's look the same.
   perform milepost_private.check_admin(v_key.tenant_id);
   -- GUARD: no such key
   if v_key.key_id is null then

@@ -11,6 +11,7 @@ declare
   v_caller milepost_private.caller := milepost_private.resolve_caller(caller, array['ping', 'worker', 'operator']);
   v_now    timestamptz := coalesce((caller ->> 'received_at')::timestamptz, clock_timestamp());
   v_run    milepost.jobs;
+  v_kind   text;
   v_answer jsonb;
 begin
   -- A ping names a recurring job, not one run of it: what has ended is a new run, under a key of its own.
@@ -18,6 +19,14 @@ begin
   where j.tenant_id = v_caller.tenant_id
     and (j.key = ping_job.job or j.kind = ping_job.job and j.metadata ->> 'pinged' = ping_job.job)
   order by j.created_at desc limit 1;
+  -- A new run is of the kind that the ping names.
+  v_kind := case when v_run.job_id is null or milepost_private.is_terminal(v_run.state) then ping_job.job else v_run.kind end;
+  -- GUARD: a kind that the key is not for
+  if v_kind <> all (v_caller.kinds) then
+    perform milepost_private.refuse(403, 'not_allowed',
+      format('Expected a job of a kind that the key is for (%s), found %s.', array_to_string(v_caller.kinds, ', '), v_kind),
+      'Use a key for this kind, or one without kinds.');
+  end if;
   if v_run.job_id is null or milepost_private.is_terminal(v_run.state) then
     perform milepost_private.add_job(v_caller.tenant_id, jsonb_build_object(
       'job', case when v_run.job_id is null then ping_job.job

@@ -19,11 +19,11 @@ declare
   v_ended   int := 0;
 begin
   -- HOLD: several jobs that all fell silent together say that Milepost was not reached, not that they all died; unless
-  -- somebody else reached it since. And where nobody swept for a while, Milepost was away itself; unless its scheduler
+  -- another worker reached it since (operators' keys read from elsewhere). And where nobody swept for a while, Milepost was away itself; unless its scheduler
   -- comes no more often than that, which leaves the same gap before the next sweep, too.
   update milepost_private.sweeps s set
     hold_until = case
-      when q.are_silent and not exists (select from milepost_private.keys k where k.last_used_at > q.heard_at + interval '1 minute')
+      when q.are_silent and not exists (select from milepost_private.keys k where k.scope <> 'operator' and k.last_used_at > q.heard_at + interval '1 minute')
         or v_now - s.swept_at > v_pause and s.hold_until is distinct from s.swept_at + v_pause then v_now + v_pause
       else s.hold_until end,
     swept_at = v_now

@@ -20,17 +20,20 @@ grant select on milepost_private.job_summaries to authenticated, service_role;
 -- job_json: a job as GET /v1/jobs/{job} shows it: the summary with its stages, workers, cursor and metadata.
 create or replace function milepost_private.job_json(job_id uuid)
 returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select to_jsonb(s) || jsonb_build_object(
-    'stages', v.stages, 'workers', v.workers, 'cursor', v.cursor, 'metadata', v.metadata,
-    'cursors', (select coalesce(jsonb_object_agg(l.worker, l.cursor), '{}')
-                from milepost.lanes l where l.job_id = v.job_id and l.cursor is not null))
-  from milepost_private.job_summaries s
-  join (select p.job_id, p.stages, p.workers, p.cursor, p.metadata from milepost.job_progress p) v on v.job_id = s.job_id
-  where s.job_id = job_json.job_id;
+begin
+  return (
+    select to_jsonb(s) || jsonb_build_object(
+      'stages', v.stages, 'workers', v.workers, 'cursor', v.cursor, 'metadata', v.metadata,
+      'cursors', (select coalesce(jsonb_object_agg(l.worker, l.cursor), '{}')
+                  from milepost.lanes l where l.job_id = v.job_id and l.cursor is not null))
+    from milepost_private.job_summaries s
+    join (select p.job_id, p.stages, p.workers, p.cursor, p.metadata from milepost.job_progress p) v on v.job_id = s.job_id
+    where s.job_id = job_json.job_id);
+end;
 $$;
 comment on function milepost_private.job_json(uuid) is 'A job as the API shows it: the summary with its stages, workers, cursor and metadata.';
 revoke execute on function milepost_private.job_json(uuid) from public, anon, authenticated;

@@ -20,7 +20,7 @@ set search_path = ''
 as $$
 declare
   v_size   int := milepost_private.page_size("limit");
-  v_after  jsonb := milepost_private.page_after(after);
+  v_after  jsonb := milepost_private.page_after(after, case when sort = 'newest' then '{timestamptz,uuid}' else '{timestamptz,uuid,double precision}' end::text[]);
   v_rank   double precision := (v_after ->> 2)::double precision;
   v_active text[] := array['pending', 'running', 'pausing', 'paused', 'completing', 'canceling', 'retrying'];
   v_page   jsonb;

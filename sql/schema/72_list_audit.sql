@@ -15,7 +15,7 @@ declare
   v_tenants uuid[] := array(select milepost_private.managed_tenants(array['operator', 'admin']));
   v_job     uuid;
   v_size    int := milepost_private.page_size("limit");
-  v_after   jsonb := milepost_private.page_after(after);
+  v_after   jsonb := milepost_private.page_after(after, '{bigint}');
 begin
   -- GUARD: sees jobs, but operates none of its tenants
   if v_tenants = '{}' then

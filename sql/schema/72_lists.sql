@@ -10,7 +10,7 @@ as $$
 declare
   v_job   uuid := (milepost_private.visible_job(job_id)).job_id;
   v_size  int := milepost_private.page_size("limit");
-  v_after jsonb := milepost_private.page_after(after);
+  v_after jsonb := milepost_private.page_after(after, '{bigint}');
 begin
   return (
     with page as (
@@ -48,7 +48,7 @@ as $$
 declare
   v_job   milepost.jobs := milepost_private.visible_job(job_id);
   v_size  int := milepost_private.page_size("limit");
-  v_after jsonb := milepost_private.page_after(after);
+  v_after jsonb := milepost_private.page_after(after, '{bigint}');
 begin
   return (
     with page as (
@@ -88,7 +88,7 @@ as $$
 declare
   v_job   milepost.jobs := milepost_private.visible_job(job_id);
   v_size  int := milepost_private.page_size("limit");
-  v_after jsonb := milepost_private.page_after(after);
+  v_after jsonb := milepost_private.page_after(after, '{bigint}');
 begin
   return (
     with page as (

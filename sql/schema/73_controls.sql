@@ -9,6 +9,7 @@ as $$
 declare
   v_job milepost.jobs;
 begin
+  perform milepost_private.check_reason(reason);
   select * into v_job from milepost.jobs j where j.job_id = control.job_id for no key update;
   -- GUARD: not the caller's to see (not told apart from absent)
   if v_job.job_id is null or not (v_job.tenant_id = any (array(select milepost_private.my_tenants()))) then
@@ -97,6 +98,12 @@ as $$
 declare
   v_job milepost.jobs;
 begin
+  perform milepost_private.check_reason(reason);
+  -- GUARD: no number that a priority can be
+  if priority is null or priority not between -32768 and 32767 then
+    perform milepost_private.refuse(422, 'out_of_range',
+      format('priority: expected a whole number from -32768 to 32767, found %s.', coalesce(priority::text, 'null')), 'Send a value within the limit.');
+  end if;
   select * into v_job from milepost.jobs j
   where j.job_id = set_priority.job_id and j.tenant_id = any (array(select milepost_private.my_tenants())) for no key update;
   if v_job.job_id is null or not milepost_private.may_control(v_job.tenant_id, v_job.owner_id, v_job.kind) then

@@ -7,7 +7,7 @@ security definer                -- nobody but the service may write tenants; che
 set search_path = ''
 as $$
 declare
-  v_prior int := (select t.keep_days from milepost.tenants t where t.tenant_id = set_retention.tenant_id);
+  v_prior int;
 begin
   perform milepost_private.check_admin(tenant_id);
   perform milepost_private.check_tenant(tenant_id);
@@ -16,6 +16,7 @@ begin
     perform milepost_private.refuse(422, 'invalid_value',
       format('Expected keep_days from 1 to 3650; found %s.', coalesce(keep_days::text, 'null')), 'Send a number of days.');
   end if;
+  v_prior := (select t.keep_days from milepost.tenants t where t.tenant_id = set_retention.tenant_id);
   update milepost.tenants t set keep_days = set_retention.keep_days where t.tenant_id = set_retention.tenant_id;
   perform milepost_private.write_audit(set_retention.tenant_id, milepost_private.actor(), 'set_retention', null,
     jsonb_build_object('prior_keep_days', v_prior, 'keep_days', keep_days));

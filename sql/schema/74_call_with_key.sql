@@ -22,6 +22,7 @@ begin
       'Use a key of the right scope.');
   end if;
   perform milepost_private.count_request(v_key.tenant_id, v_key.key_id, v_key.requests_per_s, clock_timestamp());
+  perform milepost_private.note_use(v_key);
   -- GUARD: no such function, or no such argument
   select format('select to_jsonb(milepost.%I(%s))', p.proname, string_agg(
            case when a.type = 'jsonb'::regtype then format('%I => $1 -> %L', a.name, a.name)

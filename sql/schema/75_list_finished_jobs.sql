@@ -17,7 +17,7 @@ set search_path = ''
 as $$
 declare
   v_size    int := milepost_private.page_size("limit");
-  v_after   jsonb := milepost_private.page_after(after);
+  v_after   jsonb := milepost_private.page_after(after, '{timestamptz,uuid}');
   v_until   timestamptz := coalesce(until, 'infinity');
   v_since   timestamptz := coalesce(since, '-infinity');
   v_tenants uuid[] := array(select t from milepost_private.my_tenants() as t

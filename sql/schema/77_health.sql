@@ -1,15 +1,4 @@
 -- Health: what an operator's probe asks.
-create or replace function milepost.ping()
-returns text
-language sql
-stable
-set search_path = ''
-as $$
-  select 'ok';
-$$;
-comment on function milepost.ping() is 'ok: the database was reached.';
-revoke execute on function milepost.ping() from public, anon, authenticated;
-grant execute on function milepost.ping() to service_role;
 
 -- get_jobs_health: how jobs are, counted, and why not better.
 create or replace function milepost.get_jobs_health()
@@ -33,9 +22,12 @@ begin
     left join milepost_private.not_on_time(v_tenants, now()) v on v.job_id = j.job_id
     where j.tenant_id = any (v_tenants)
       and (j.finished_at is null or j.finished_at > now() - interval '1 day')
+  ), examples as (
+    -- Nearly all jobs have no reason: these are counted, and not sorted.
+    select j.reason, (array_agg(j.key order by j.key))[1:5] as keys from judged j where j.reason is not null group by j.reason
   ), reasons as (
     select j.reason, count(*) as jobs, j.reason in ('failed', 'stalled', 'lost') as is_critical,
-           (array_agg(j.key order by j.key) filter (where j.reason is not null))[1:5] as examples
+           (select e.keys from examples e where e.reason = j.reason) as examples
     from judged j group by j.reason
   )
   select jsonb_build_object(
@@ -83,22 +75,27 @@ language sql
 stable
 set search_path = ''
 as $$
-  with shown as (
-    select s.* from milepost_private.job_summaries s
-    join milepost.jobs j on j.job_id = s.job_id
+  with recent as materialized (
+    select j.job_id, j.state, j.items_completed, j.finished_at, j.created_at
+    from milepost.jobs j
     where j.tenant_id = any (array(select milepost_private.my_tenants()))
       and (j.finished_at is null or j.finished_at > now() - interval '1 day')
+  ), shown as (
+    select r.job_id from recent r order by r.finished_at is not null, r.created_at desc, r.job_id desc limit 1000
   )
   select jsonb_build_object(
     'summary', jsonb_build_object(
       'total_jobs', count(*),
-      'loading', count(*) filter (where not milepost_private.is_terminal(s.state)),
-      'completed', count(*) filter (where s.state = 'completed'), 'failed', count(*) filter (where s.state = 'failed'),
-      'total_records_loaded', coalesce(sum(s.items_completed), 0)),
-    'jobs', coalesce(jsonb_object_agg(s.job, to_jsonb(s)), '{}'))
-  from shown s;
+      'loading', count(*) filter (where r.finished_at is null),
+      'completed', count(*) filter (where r.state = 'completed'), 'failed', count(*) filter (where r.state = 'failed'),
+      'total_records_loaded', coalesce(sum(r.items_completed), 0),
+      'left_out', greatest(count(*) - 1000, 0)),
+    'jobs', (select coalesce(jsonb_object_agg(s.job, to_jsonb(s)), '{}')
+             from shown h join milepost_private.job_summaries s on s.job_id = h.job_id))
+  from recent r;
 $$;
-comment on function milepost.get_loading_progress() is 'Jobs that are active or ended within a day: {"summary", "jobs": {key: job}}.';
+comment on function milepost.get_loading_progress() is
+'Jobs that are active or ended within a day: {"summary", "jobs": {key: job}}. The summary is of all; jobs are a thousand at most, active ones first, then the newest; left_out says how many are missing.';
 revoke execute on function milepost.get_loading_progress() from public, anon, authenticated;
 grant execute on function milepost.get_loading_progress() to authenticated, service_role;
 
@@ -156,8 +153,10 @@ begin
   ) || jsonb_build_object(
     'open_alerts', (select count(*) from milepost_private.alerts a
                     where a.tenant_id = any (v_tenants) and a.opened_at is not null and a.resolved_at is null),
-    'database_bytes', pg_catalog.pg_database_size(current_database()),
-    'database_connections', (select count(*) from pg_catalog.pg_stat_activity d where d.datname = current_database()),
+    -- Of the database that all tenants share: for who belongs to one of them.
+    'database_bytes', case when v_tenants <> '{}' then pg_catalog.pg_database_size(current_database()) end,
+    'database_connections', case when v_tenants <> '{}' then
+      (select count(*) from pg_catalog.pg_stat_activity d where d.datname = current_database()) end,
     'last_sweep_at', (select milepost_private.iso(w.swept_at) from milepost_private.sweeps w),
     'last_updated', milepost_private.iso(now()));
 end;

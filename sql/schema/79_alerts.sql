@@ -27,7 +27,7 @@ set search_path = ''
 as $$
 declare
   v_size  int := milepost_private.page_size("limit");
-  v_after jsonb := milepost_private.page_after(after);
+  v_after jsonb := milepost_private.page_after(after, '{timestamptz,uuid}');
   v_page  jsonb;
 begin
   if status not in ('open', 'resolved') then
@@ -157,9 +157,12 @@ volatile
 security definer                -- callers may write no table; managed_tenants decides
 set search_path = ''
 as $$
+declare
+  -- Asked first: in the condition it would be asked only where there is such a channel, which takes longer.
+  v_tenants uuid[] := array(select milepost_private.managed_tenants(array['admin']));
 begin
   delete from milepost_private.alert_channels c
-  where c.channel_id = drop_alert_channel.channel_id and c.tenant_id = any (array(select milepost_private.managed_tenants(array['admin'])));
+  where c.channel_id = drop_alert_channel.channel_id and c.tenant_id = any (v_tenants);
   return found;
 end;
 $$;
@@ -187,15 +190,13 @@ begin
   if type is null or type not in ('webhook', 'slack', 'email') then
     perform milepost_private.refuse(422, 'invalid_value', format('Expected type webhook, slack or email; found %s.', type));
   end if;
-  if type = 'email' and address !~ '^[^@\s,<>"]+@[^@\s,<>"]+(, ?[^@\s,<>"]+@[^@\s,<>"]+){0,19}$' or length(address) > 2000
+  if address is null or type = 'email' and address !~ '^[^@\s,<>"]+@[^@\s,<>"]+(, ?[^@\s,<>"]+@[^@\s,<>"]+){0,19}$' or length(address) > 2000
     or type <> 'email' and address !~ '^https?://[^\s/?#@]+([/?#]\S*)?$' then
     perform milepost_private.refuse(422, 'invalid_value',
       case type when 'email' then 'Expected up to 20 e-mail addresses with commas between them.'
                 else 'Expected an http or https URL without a user name in it.' end, 'Correct the address.');
   end if;
-  if name is null or length(name) not between 1 and 200 then
-    perform milepost_private.refuse(422, 'invalid_value', 'Expected a name of 1 to 200 characters.');
-  end if;
+  perform milepost_private.check_name('name', coalesce(name, ''));
   if (quiet_from is null) <> (quiet_until is null) then
     perform milepost_private.refuse(422, 'missing_field', 'Expected both quiet_from and quiet_until, or neither; found one.');
   end if;
@@ -300,6 +301,7 @@ declare
   v_tenant uuid := milepost_private.tenant_to_manage(tenant_id, array['operator', 'admin']);
   v_job    milepost.jobs;
 begin
+  perform milepost_private.check_name('kind', kind);
   if rule is not null then
     perform milepost_private.check_alert_rule(rule);
   end if;

@@ -24,7 +24,7 @@ grant execute on function milepost_private.may_listen(text) to authenticated, se
 
 drop policy if exists "members hear their milepost topics" on realtime.messages;
 create policy "members hear their milepost topics" on realtime.messages for select to authenticated
-  using (realtime.messages.extension = 'broadcast' and realtime.messages.topic = (select realtime.topic())
+  using (extension = 'broadcast' and topic = (select realtime.topic())
          and (select milepost_private.may_listen((select realtime.topic()))));
 
 -- postgres_changes on jobs and events, beside broadcast.

@@ -83,3 +83,40 @@ where i.indrelid in ('milepost.jobs'::regclass, 'milepost.lanes'::regclass, 'mil
 select c.oid::regclass::text as name from pg_class c where c.relnamespace = 'public'::regnamespace
 union all
 select p.oid::regprocedure::text from pg_proc p where p.pronamespace = 'public'::regnamespace;
+
+-- rule: what users may read has a policy that says which rows
+select c.oid::regclass::text as name from pg_class c
+where c.relnamespace in ('milepost'::regnamespace, 'milepost_private'::regnamespace) and c.relkind in ('r', 'p')
+  and has_any_column_privilege('authenticated', c.oid, 'select')
+  and not exists (select from pg_policy p where p.polrelid = c.oid and p.polcmd = 'r');
+
+-- rule: users write to nothing and hand no right on
+select c.oid::regclass::text as name from pg_class c
+where c.relnamespace in ('milepost'::regnamespace, 'milepost_private'::regnamespace) and c.relkind in ('r', 'p', 'v', 'm', 'f')
+  and (has_any_column_privilege('authenticated', c.oid, 'insert, update, references') or has_table_privilege('authenticated', c.oid, 'delete, truncate, trigger')
+       or has_any_column_privilege('authenticated', c.oid, 'select with grant option'))
+union all
+select c.oid::regclass::text from pg_class c
+where c.relnamespace in ('milepost'::regnamespace, 'milepost_private'::regnamespace) and c.relkind = 'S'
+  and (has_sequence_privilege('authenticated', c.oid, 'usage, update') or has_sequence_privilege('anon', c.oid, 'usage, select, update'));
+
+-- rule: anon has no column, type or schema
+select c.oid::regclass || '.' || a.attname as name from pg_class c join pg_attribute a on a.attrelid = c.oid
+where c.relnamespace in ('milepost'::regnamespace, 'milepost_private'::regnamespace) and has_column_privilege('anon', c.oid, a.attnum, 'select, insert, update, references')
+union all
+select n.nspname::text from pg_namespace n
+where n.nspname in ('milepost', 'milepost_private') and (has_schema_privilege('anon', n.oid, 'usage, create') or has_schema_privilege('authenticated', n.oid, 'create'));
+
+-- rule: nothing that is made later is granted to anybody by default
+select d.defaclrole::regrole || ': ' || coalesce(d.defaclnamespace::regnamespace::text, 'any schema') as name
+from pg_default_acl d cross join lateral aclexplode(d.defaclacl) a
+where (d.defaclnamespace = 0 or d.defaclnamespace in ('milepost'::regnamespace, 'milepost_private'::regnamespace))
+  and a.grantee in (0, 'anon'::regrole, 'authenticated'::regrole)
+  -- Everybody may execute functions and use types unless it is revoked: what Postgres has of its own.
+  and not (d.defaclnamespace = 0 and a.grantee = 0);
+
+-- rule: the only policies of Milepost's elsewhere are for hearing
+select p.polrelid::regclass || ': ' || p.polname as name from pg_policy p join pg_class c on c.oid = p.polrelid
+where c.relnamespace not in ('milepost'::regnamespace, 'milepost_private'::regnamespace)
+  and concat(pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid)) like '%milepost%'
+  and (p.polrelid <> 'realtime.messages'::regclass or p.polcmd <> 'r' or p.polroles <> array['authenticated'::regrole::oid]);

@@ -209,3 +209,51 @@ def test_the_workers_clock_spaces_the_entries_of_one_request(database: Database,
         database.job(tenant)["job_id"],
     )
     assert [row["age"] for row in ages] == [2, 1, 0]
+
+
+def test_jobs_that_one_request_begins_or_ends_are_as_if_each_had_a_request_of_its_own(
+    database: Database,
+) -> None:
+    tenants = [database.tenant() for _ in range(2)]
+    for tenant in tenants:
+        for job in ("waiting", "waiting, ends", "waiting, canceled"):
+            database.call("create_job", caller={"tenant_id": tenant}, job={"job": job, "start": False})
+        for job in ("fails again", "broken", "paused"):
+            database.record(tenant, report(job, 1), seconds=0)
+        database.record(tenant, report("broken", 1, state="failed", reason="disk full"), seconds=1)
+        database.record(tenant, report("paused", 1, state="paused"), seconds=1)
+    said = [
+        report("waiting", 1),
+        report("waiting, ends", 2, state="completed"),
+        report("waiting, canceled", 0, state="canceled", reason="not needed"),
+        report("new", 1, items_total=9),
+        report("new, of two", 1, worker="a"),
+        report("new, of two", 2, worker="b"),
+        report("new, fails", 1, state="failed", message="no space"),
+        report("fails again", 2, state="failed", reason="disk full"),
+        report("broken", 3, attempt=2),
+        report("paused", 4, state="running"),
+    ]
+    together, apart = tenants
+    database.record(together, *said, seconds=60)
+    for entry in said:
+        database.record(apart, entry, seconds=60)
+
+    def picture(tenant: str) -> dict[str, Any]:
+        jobs = database.rows("select * from milepost.jobs where tenant_id = %s order by key", tenant)
+        load = database.one(
+            "select jobs_at_work from milepost_private.tenant_loads where tenant_id = %s", tenant
+        )
+        return {"load": load} | {
+            job["key"]: (
+                job["state"], job["state_reason"], job["state_actor"], job["attempt"], job["started_at"], job["attempt_started_at"],
+                job["items_completed"], job["items_total"],
+                database.row("select running, active_s, active_at, (rhythm).falls, (rhythm).risen_s from milepost_private.pulses "
+                             "where job_id = %s", job["job_id"]),
+                [(e["version"], e["type"], e["data"].get("prior_state"), e["data"].get("new_state"), e["data"].get("actor"))
+                 for e in database.events(job["job_id"]) if e["type"] != "job.progress"],
+            )
+            for job in jobs
+        }  # fmt: skip
+
+    assert picture(together) == picture(apart)

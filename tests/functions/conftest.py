@@ -7,7 +7,7 @@ from asking import JWT_SECRET
 from fake_postgrest import FakePostgrest
 from werkzeug.test import Client
 
-from functions import callers, database, health, wsgi
+from functions import callers, database, health, restraint, wsgi
 
 
 @pytest.fixture(scope="session")
@@ -28,9 +28,10 @@ def fake(running_fake: FakePostgrest, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setenv("CRON_SECRET", "secret of the cron")
     running_fake.reset()
     health.answers.clear()
+    restraint.latest.clear()
     yield running_fake
     database.connections().close()
-    for cached in (database.connections, database.address, callers.jwks):
+    for cached in (database.connections, callers.jwks):
         cached.cache_clear()
 
 

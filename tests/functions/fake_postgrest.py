@@ -1,11 +1,14 @@
 """A small real HTTP server in PostgREST's place: keeps what it was asked, answers what a test tells it to."""
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self
+
+from milepost._version import VERSION
 
 
 class Call(NamedTuple):
@@ -26,6 +29,8 @@ class Reply(NamedTuple):
     body: Any
     status: int = 200
     headers: Mapping[str, str] = MappingProxyType({})
+    closes: bool = False
+    """Whether the connection is closed after it, though it does not say so."""
 
 
 def refusal(status: int, code: str, **headers: str) -> Reply:
@@ -35,7 +40,8 @@ def refusal(status: int, code: str, **headers: str) -> Reply:
 
 def recorded(call: Call) -> Reply:
     """What record_checkpoints answers when it takes every entry."""
-    jobs = {entry["job"] for entry in call.body["checkpoints"]}
+    columns = call.body.get("columns")
+    jobs = set(columns["jobs"]) if columns else {entry["job"] for entry in call.body["checkpoints"]}
     return Reply({"errors": [], "results": [{"job": job, "accepted": 1} for job in sorted(jobs)]})
 
 
@@ -70,9 +76,14 @@ class FakePostgrest:
                 self.send_response(reply.status)
                 for name, value in {"Content-Type": "application/json", **reply.headers}.items():
                     self.send_header(name, value)
-                self.send_header("Content-Length", str(len(body)))
+                if "Content-Length" not in reply.headers:
+                    self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
+                if reply.closes:
+                    self.wfile.flush()
+                    self.connection.shutdown(socket.SHUT_WR)
+                    self.close_connection = True
 
             def log_message(self, format: str, *args: object) -> None:
                 pass
@@ -81,13 +92,16 @@ class FakePostgrest:
             daemon_threads = True
             block_on_close = False  # Kept connections end with the process.
 
+            def handle_error(self, request: object, client_address: object) -> None:
+                """A reply that raises hangs up; the test knows."""
+
         self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def reset(self) -> None:
         """Forgets what was asked and told."""
         self.calls.clear()
-        self.replies = {"record_checkpoints": recorded, "ping": Reply("ok")}
+        self.replies = {"record_checkpoints": recorded, "schema_version": Reply(f'"{VERSION}"')}
 
     def answer(self, call: Call) -> Reply:
         """Keeps the call and answers it; without a reply, as PostgREST answers an unknown function."""

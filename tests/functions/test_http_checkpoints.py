@@ -197,7 +197,39 @@ def test_text_that_only_looks_like_nul_is_kept(api: Client, fake: FakePostgrest)
 
 def test_a_thousand_entries_are_taken(api: Client, fake: FakePostgrest) -> None:
     assert post(api, [{"job": "a"}] * 1000).status_code == 200
-    assert len(fake.calls[0].body["checkpoints"]) == 1000
+    assert fake.calls[0].body["columns"]["lane"] == "{" + ",".join(["1"] * 1000) + "}"
+
+
+def test_many_checkpoints_reach_the_database_as_columns(api: Client, fake: FakePostgrest) -> None:
+    entries = [{"job": "a", "seq": n, "cursor": {"offset": 0.1 * n}} for n in range(20)]
+    assert post(api, {"checkpoints": [*entries, {"job": "b", "items_total": None}]}).status_code == 200
+    assert fake.calls[0].body["columns"] == {
+        "jobs": ["a", "b"],
+        "workers": ["main", "main"],
+        "lane": "{" + "1," * 20 + "2}",
+        "seq": "{" + "".join(f"{n}," for n in range(20)) + "null}",
+        "items_total": "{" + ",".join(["null"] * 21) + "}",
+        "cursor": [*(entry["cursor"] for entry in entries), None],
+        "nulls": {"items_total": [21]},
+    }
+
+
+def test_of_many_the_valid_ones_are_kept_and_the_others_named(api: Client, fake: FakePostgrest) -> None:
+    entries = [{"job": f"job-{n}", "seq": "x" if n == 3 else n} for n in range(20)]
+    response = post(api, entries)
+    assert [(e["index"], e["code"]) for e in response.get_json()["errors"]] == [(3, "wrong_type")]
+    sent = fake.calls[0].body
+    assert sent["indexes"] == [n for n in range(20) if n != 3]
+    assert len(sent["columns"]["jobs"]) == 19
+
+
+def test_a_number_that_no_float_holds_reaches_the_database_as_it_was_written(
+    api: Client, fake: FakePostgrest
+) -> None:
+    number = b"0.12345678901234567890"
+    entries = b",".join(b'{"job": "a", "cursor": ' + number + b"}" for _ in range(20))
+    assert post(api, b"[" + entries + b"]").status_code == 200
+    assert fake.calls[0].raw.count(number) == 20
 
 
 def test_more_than_a_thousand_entries_are_too_many(api: Client, fake: FakePostgrest) -> None:

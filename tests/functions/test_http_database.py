@@ -1,14 +1,16 @@
 """When the database is away, busy or surprising."""
 
 import json
+import select
 import socket
+import threading
 
-import httpx
 import pytest
-import respx
 from asking import KEY, assert_refused
 from fake_postgrest import Call, FakePostgrest, Reply, recorded, refusal
 from werkzeug.test import Client, TestResponse
+
+from functions import connections, database
 
 
 def post(api: Client) -> TestResponse:
@@ -52,15 +54,59 @@ def test_a_refused_connection_is_503(
         assert_refused(post(api), 503, "database_unavailable")
 
 
-@pytest.mark.parametrize(
-    "error", [httpx.ReadTimeout, httpx.RemoteProtocolError, httpx.ReadError, httpx.PoolTimeout]
-)
-def test_a_connection_that_breaks_or_hangs_is_503(
-    api: Client, fake: FakePostgrest, error: type[httpx.TransportError]
+class Cut(Exception):
+    """The fake hangs up instead of answering."""
+
+
+def hang_up(_: Call) -> Reply:
+    raise Cut
+
+
+def test_a_connection_that_breaks_is_503(
+    api: Client, fake: FakePostgrest, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with respx.mock:
-        respx.post(url__regex=".*/record_checkpoints").mock(side_effect=error("cut"))
-        assert_refused(post(api), 503, "database_unavailable")
+    fake.replies["record_checkpoints"] = hang_up
+    assert_refused(post(api), 503, "database_unavailable")
+    assert "RemoteDisconnected" in capsys.readouterr().err
+
+
+def test_a_connection_that_ends_in_the_middle_of_an_answer_is_503(api: Client, fake: FakePostgrest) -> None:
+    fake.replies["record_checkpoints"] = Reply("{}", headers={"Content-Length": "99", "Connection": "close"})
+    assert_refused(post(api), 503, "database_unavailable")
+
+
+def test_a_database_that_says_nothing_is_503(
+    api: Client, fake: FakePostgrest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_ANSWER_S", 0.05)
+    told = threading.Event()
+
+    def silent(_: Call) -> Reply:
+        told.wait(20)
+        raise Cut
+
+    fake.replies["record_checkpoints"] = silent
+    assert_refused(post(api), 503, "database_unavailable")
+    told.set()
+
+
+def test_a_connection_that_was_closed_meanwhile_is_not_used_again(api: Client, fake: FakePostgrest) -> None:
+    def leave(call: Call) -> Reply:
+        return recorded(call)._replace(closes=True)
+
+    fake.replies["record_checkpoints"] = leave
+    for _ in range(2):
+        assert post(api).status_code == 200
+        (idle,) = database.connections().idle
+        assert select.select([idle.sock], [], [], 20)[0], "the fake hangs up"
+
+
+def test_a_setting_that_no_header_may_have_is_told_nowhere(
+    api: Client, fake: FakePostgrest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SUPABASE_SECRET_KEY", "sb_secret_\nof the project")
+    assert_refused(post(api), 500, "internal_error")
+    assert "sb_secret" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("code", ["40001", "40P01", "55P03"])

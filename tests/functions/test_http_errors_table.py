@@ -1,11 +1,15 @@
 """ERRORS.md lists the codes that the functions, the models and the database give, and no other."""
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from documents import ROOT, named
+
+from milepost.models import ErrorBody
+
 REFUSALS = {
     "Malformed",
     "Unauthorized",
@@ -14,6 +18,7 @@ REFUSALS = {
     "TooLarge",
     "WrongMediaType",
     "Invalid",
+    "Elsewhere",
     "Refusal",
 }
 
@@ -33,6 +38,12 @@ def codes_of_sql(text: str) -> Iterator[str]:
     yield from re.findall(r"refuse\(\s*\d+,\s*'([a-z_]+)'", text)
     for words in re.findall(r"case e\.refusal\b(.*?)\bend\b", text, re.DOTALL):
         yield from re.findall(r"when '([a-z_]+)'", words)
+
+
+def test_the_shape_is_the_one_that_answers_have() -> None:
+    shown = json.loads(named("ERRORS.md")["shape"].code)
+    assert list(shown) == list(ErrorBody.model_fields)
+    assert ErrorBody.model_validate(shown).code == "job_not_found"
 
 
 def test_every_code_is_listed_and_every_listed_code_is_given() -> None:

@@ -4,7 +4,7 @@ import threading
 from typing import Any
 
 import pytest
-from asking import KEY, token
+from asking import KEY, assert_refused, token
 from fake_postgrest import Call, FakePostgrest, Reply, refusal
 from werkzeug.test import Client
 
@@ -17,6 +17,12 @@ POLLED = {
     "/health/metrics": "get_system_metrics",
     "/health/jobs/a": "get_job_health",
 }
+
+
+def figures(fake: FakePostgrest) -> list[str]:
+    """What was asked beside who calls, which is asked each time."""
+    asked = [call.body.get("rpc", call.rpc) for call in fake.calls]
+    return [rpc for rpc in asked if rpc != "list_tenants"]
 
 
 @pytest.fixture
@@ -35,10 +41,30 @@ def test_a_hundred_polls_within_a_second_are_one_query(
     for _ in range(100):
         now[0] += 0.0099
         assert api.get(path, headers=KEY).get_json()["active_jobs"] == 1
-    assert [call.body["rpc"] for call in fake.calls] == [rpc]
+    assert figures(fake) == [rpc]
     now[0] += 0.02
     api.get(path, headers=KEY)
-    assert len(fake.calls) == 2
+    assert figures(fake) == [rpc, rpc]
+
+
+@pytest.mark.parametrize("path", POLLED)
+def test_a_key_that_was_revoked_gets_nothing_of_what_is_kept(
+    api: Client, fake: FakePostgrest, now: list[float], path: str
+) -> None:
+    fake.replies["call_with_key"] = Reply({"active_jobs": 1})
+    assert api.get(path, headers=KEY).status_code == 200
+    fake.replies["call_with_key"] = refusal(401, "invalid_key")
+    assert_refused(api.get(path, headers=KEY), 401, "invalid_key")
+
+
+def test_a_member_who_was_removed_gets_nothing_of_what_is_kept(
+    api: Client, fake: FakePostgrest, now: list[float]
+) -> None:
+    user = {"Authorization": f"Bearer {token()}"}
+    for tenants, jobs in (([{"tenant_id": "a"}], 7), ([], 0)):
+        fake.replies["list_tenants"] = Reply(tenants)
+        fake.replies["get_jobs_health"] = Reply({"total_jobs": jobs})
+        assert api.get("/health/jobs", headers=user).get_json()["total_jobs"] == jobs
 
 
 def test_metrics_for_people_and_for_prometheus_are_one_query_each(
@@ -55,18 +81,19 @@ def test_metrics_for_people_and_for_prometheus_are_one_query_each(
         text = api.get(path, headers=KEY).text
         assert "milepost_checkpoints_total 7.0" in text
         assert "milepost_queue_depth" not in text, "what is unknown is no 0"
-    assert [call.body["rpc"] for call in fake.calls] == ["get_metrics"]
+    assert figures(fake) == ["get_metrics"]
 
 
 def test_nobody_gets_anothers_answer(api: Client, fake: FakePostgrest, now: list[float]) -> None:
     fake.replies["call_with_key"] = lambda call: Reply({"for": call.body["key_hash"]})
     fake.replies["get_jobs_health"] = lambda call: Reply({"for": call.headers["authorization"]})
+    fake.replies["list_tenants"] = Reply([])
     given = [
         api.get("/health/jobs", headers={"Authorization": f"Bearer {who}"}).get_json()["for"]
         for who in ("mp_one", "mp_two", token(), token(exp=4102444800))
     ]
     assert len(set(given)) == 4
-    assert len(fake.calls) == 4
+    assert len(figures(fake)) == 4
 
 
 def test_a_refusal_is_not_kept(api: Client, fake: FakePostgrest, now: list[float]) -> None:
@@ -82,6 +109,8 @@ def test_who_asks_meanwhile_waits_for_the_same_answer(
     asked, let_go = threading.Event(), threading.Event()
 
     def reply(call: Call) -> Reply:
+        if call.body["rpc"] == "list_tenants":
+            return Reply([])
         asked.set()
         assert let_go.wait(30)
         return Reply({"overall_status": "Healthy"})
@@ -100,7 +129,7 @@ def test_who_asks_meanwhile_waits_for_the_same_answer(
     first.join()
     second.join()
     assert statuses == [200, 200]
-    assert len(fake.calls) == 1
+    assert len(figures(fake)) == 1
 
 
 def test_the_cache_is_bounded() -> None:

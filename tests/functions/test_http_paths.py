@@ -64,11 +64,11 @@ def test_head_is_get_without_the_body(api: Client, fake: FakePostgrest) -> None:
 
 def test_health_needs_no_key_and_reaches_the_database(api: Client, fake: FakePostgrest) -> None:
     assert api.get("/health").get_json() == {"status": "ok"}
-    assert [call.rpc for call in fake.calls] == ["ping"]
+    assert [call.rpc for call in fake.calls] == ["schema_version"]
 
 
 def test_health_is_503_while_the_database_is_away(api: Client, fake: FakePostgrest) -> None:
-    fake.replies["ping"] = refusal(503, "PGRST001")
+    fake.replies["schema_version"] = refusal(503, "PGRST001")
     assert_refused(api.get("/health"), 503, "database_unavailable")
 
 
@@ -182,7 +182,7 @@ def test_a_ping_with_an_unknown_key_is_refused_as_the_database_says(api: Client,
 
 def test_vercel_sends_every_path_to_the_functions_and_calls_none_that_is_not_there(api: Client) -> None:
     vercel = json.loads((Path(__file__).parents[2] / "vercel.json").read_text())
-    sent = [route["src"] for route in vercel["routes"] if route.get("dest") == "functions/wsgi.py"]
+    sent = [route["source"] for route in vercel["rewrites"] if route["destination"] == "/api/index.py"]
     for path in PATHS:
         assert any(re.fullmatch(pattern, address(path)) for pattern in sent), path
     assert {cron["path"] for cron in vercel["crons"]} <= set(PATHS)

@@ -93,6 +93,16 @@ def test_a_connection_serves_again_after_a_refusal(port: int) -> None:
             assert response.status == status
 
 
+def test_a_websocket_is_refused_with_the_protocol_that_it_asked_for(port: int) -> None:
+    asked = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+        connection.request("GET", "/progress/stream", headers=asked)
+        response = connection.getresponse()
+        assert (response.status, response.headers["Upgrade"]) == (426, "websocket")
+        assert response.headers["Connection"].lower() == "upgrade"
+        assert json.loads(response.read())["code"] == "upgrade_required"
+
+
 @pytest.mark.parametrize(
     "head",
     [
@@ -114,7 +124,17 @@ def test_a_sender_that_hangs_up_harms_nobody(port: int, head: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/jobs/%00", "/v1/jobs/%ff%fe", "//v1/jobs", "/v1/jobs/a//items", "/%2e%2e/etc/passwd"]
+    "path",
+    [
+        "/v1/jobs/%00",
+        "/v1/jobs/%ff%fe",
+        "//v1/jobs",
+        "/v1/jobs/a//items",
+        "/%2e%2e/etc/passwd",
+        "/v1/jobs/a%0ab",
+        "/v1/jobs/a%0d%0aSet-Cookie:%20a=b",
+        "/robots.txt",
+    ],
 )
 def test_a_strange_path_is_answered_in_the_one_shape(port: int, path: str) -> None:
     status, body = ask(port, "GET", path)

@@ -1,5 +1,6 @@
 """The functions before the real PostgREST and Postgres: what only these can show."""
 
+import base64
 import hashlib
 import json
 import uuid
@@ -316,3 +317,34 @@ def test_a_ping_starts_and_ends_a_job(api: httpx.Client, tenant: Tenant) -> None
 def test_a_key_that_only_pings_does_nothing_else(api: httpx.Client, tenant: Tenant) -> None:
     refused(api.post("/v1/checkpoints", json={"job": "a"}, headers=key(tenant.ping_key)), 403, "not_allowed")
     refused(api.get("/ping/mp_nobodys/a"), 401, "invalid_key")
+
+
+def cursor(sort_key: object) -> str:
+    """Any JSON as a cursor has it."""
+    return base64.urlsafe_b64encode(json.dumps(sort_key).encode()).decode().rstrip("=")
+
+
+NO_SORT_KEYS: list[Any] = [1, None, "a", {}, {"0": 1}, [], [None], ["x"], [[]], [10**30, "x"], ["now", 7]]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/jobs",
+        "/v1/jobs?sort=attention",
+        "/v1/jobs/{job}/items",
+        "/v1/jobs/{job}/checkpoints",
+        "/v1/jobs/{job}/events",
+        "/v1/history/jobs",
+        "/v1/audit",
+        "/v1/alerts",
+    ],
+)
+def test_a_cursor_that_somebody_made_up_is_refused(api: httpx.Client, tenant: Tenant, path: str) -> None:
+    job = name()
+    api.post("/v1/checkpoints", json={"job": job}, headers=key(tenant.worker_key))
+    for after in [*map(cursor, NO_SORT_KEYS), "elsewhere", "====", "é", "-_-"]:
+        response = api.get(
+            path.format(job=job), params={"limit": 1, "after": after}, headers=key(tenant.operator_key)
+        )
+        refused(response, 422, "invalid_cursor")

@@ -22,7 +22,7 @@ def service(stack: RunningStack, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     monkeypatch.setenv("MILEPOST_ALLOW_PRIVATE_WEBHOOKS", "1")
     yield
     database.connections().close()
-    for cached in (database.connections, database.address, callers.jwks):
+    for cached in (database.connections, callers.jwks):
         cached.cache_clear()
 
 

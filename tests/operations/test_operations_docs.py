@@ -1,45 +1,27 @@
 """Every command and snippet of docs/operations.md does what it says."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from alerting import Alerting
+from documents import ROOT, named, run, settings
 from receivers import receiver
 from running_stack import RunningStack, Tenant
 
 from functions import deliveries
 
-ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "docs/operations.md").read_text()
-SNIPPETS: dict[str, list[str]] = {}
-for _language, _code in re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL):
-    SNIPPETS.setdefault(_language, []).append(_code)
+PAGE = "docs/operations.md"
+TEXT = (ROOT / PAGE).read_text()
+SNIPPETS = {name: block.code for name, block in named(PAGE).items()}
 
 
-def test_every_snippet_is_one_that_is_tested() -> None:
-    assert {language: len(codes) for language, codes in SNIPPETS.items()} == {
-        "sh": 2, "sql": 1, "python": 1, "json": 1,
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize("commands", SNIPPETS["sh"], ids=["health", "alerts"])
-def test_the_commands_run(stack: RunningStack, tenant: Tenant, commands: str) -> None:
-    settings = {
-        "MILEPOST_URL": stack.api_url,
-        "MILEPOST_KEY": tenant.operator_key,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    }
-    ran = subprocess.run(
-        ["bash", "-euxc", commands], env=os.environ | settings, capture_output=True, text=True, timeout=120
-    )
+@pytest.mark.parametrize("name", ["health", "alerts"])
+def test_the_commands_run(stack: RunningStack, tenant: Tenant, name: str) -> None:
+    ran = run(named(PAGE)[name], settings(stack, tenant))
     assert ran.returncode == 0, ran.stderr
 
 
@@ -78,7 +60,7 @@ create view vault.decrypted_secrets as select 'milepost_cron_secret'::text as na
 def test_what_is_scheduled_calls_cron_with_the_secret(stack: RunningStack) -> None:
     with psycopg.connect(stack.database_url) as connection:
         connection.execute(PG_CRON_PG_NET_AND_VAULT.encode())
-        connection.execute(SNIPPETS["sql"][0].encode())
+        connection.execute(SNIPPETS["schedule"].encode())
         found = connection.execute("select schedule, command from cron.job").fetchone()
         assert found is not None
         assert found[0] == "1 minute"
@@ -91,7 +73,7 @@ def test_what_is_scheduled_calls_cron_with_the_secret(stack: RunningStack) -> No
 def sent_message(monkeypatch: pytest.MonkeyPatch, secret: str) -> tuple[dict[str, str], bytes]:
     """A request as a webhook receives it."""
     monkeypatch.setenv("MILEPOST_ALLOW_PRIVATE_WEBHOOKS", "1")
-    body = json.loads(SNIPPETS["json"][0])
+    body = json.loads(SNIPPETS["message"])
     with receiver() as server:
         deliveries.deliver(
             {
@@ -115,7 +97,7 @@ def test_the_snippet_tells_a_true_request_from_a_false_one(
         connection.rollback()
     headers, body = sent_message(monkeypatch, secret)
     snippet: dict[str, Any] = {}
-    exec(SNIPPETS["python"][0], snippet)  # noqa: S102 - the snippet is what is tested
+    exec(SNIPPETS["verify"], snippet)  # noqa: S102 - the snippet is what is tested
     verify = snippet["verify"]
     assert not verify("whsec_" + "A" * 44, headers, body), "signed with another secret"
     assert not verify(secret, headers, body + b" "), "changed"
@@ -136,7 +118,7 @@ def test_the_example_has_the_fields_that_a_message_has(stack: RunningStack, tena
         alerting.run("import", 0, "csv", "failed")
         (delivery,) = alerting.send(90)
         connection.rollback()
-    example = json.loads(SNIPPETS["json"][0])
+    example = json.loads(SNIPPETS["message"])
     assert example.keys() == delivery["body"].keys()
     assert example["data"].keys() == delivery["body"]["data"].keys()
     assert example["data"]["alerts"][0].keys() == delivery["body"]["data"]["alerts"][0].keys()

@@ -88,7 +88,7 @@ def test_the_client_is_right_with_supabase_js_and_a_realtime_that_misbehaves(sta
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium, or set CHROMIUM")
-@pytest.mark.parametrize("part", ["page", "list", "job"])
+@pytest.mark.parametrize("part", ["page", "list", "job", "access"])
 def test_the_page_does_what_people_do_and_shows_what_they_need(stack: RunningStack, part: str) -> None:
     node("scripts/vendor.mjs")
     run_tests(f"{part}.test.mjs", stage(stack, tenants=20))

@@ -23,9 +23,12 @@ def rows_read(new_database: Callable[[], Database]) -> Iterator[dict[str, tuple[
 
         def measure() -> dict[str, int]:
             history.refresh()
-            return {
-                name: rows(history, question) for name, question in QUESTIONS.items() if "{" not in question
+            read = {
+                name: rows(history, lambda q=question: history.ask(q))  # type: ignore[misc]
+                for name, question in QUESTIONS.items()
+                if "{" not in question
             }
+            return read | {"sweep": rows(history, lambda: connection.execute("select milepost.sweep()"))}
 
         history.grow(1, ACTIVE, active=True)
         history.grow(1, FEW)
@@ -37,10 +40,10 @@ def rows_read(new_database: Callable[[], Database]) -> Iterator[dict[str, tuple[
         yield {name: (few[name], many[name]) for name in few}
 
 
-def rows(history: History, question: str) -> int:
-    with history.connection.transaction():
+def rows(history: History, ask: Callable[[], object]) -> int:
+    with history.connection.transaction(force_rollback=True):
         (before,) = history.connection.execute(READ.encode()).fetchone() or (0,)
-        history.ask(question)
+        ask()
         (after,) = history.connection.execute(READ.encode()).fetchone() or (0,)
     assert isinstance(before, int) and isinstance(after, int)
     return after - before
@@ -56,3 +59,5 @@ def test_no_question_reads_more_because_the_history_is_twelve_times_longer(
 
 def test_what_is_stuck_is_found_among_the_jobs_at_work(rows_read: dict[str, tuple[int, int]]) -> None:
     assert rows_read["stuck"][1] < 5 * ACTIVE
+    # One of fifty is silent, and is reset.
+    assert rows_read["sweep"][1] < 20 * ACTIVE

@@ -1,8 +1,8 @@
 """The public surface is a list, and exceptions are a tree."""
 
 import inspect
-import tomllib
-from pathlib import Path
+
+import pytest
 
 import milepost
 from milepost import errors
@@ -17,9 +17,14 @@ def test_the_public_names_are_these() -> None:
     assert public == set(milepost.__all__)
 
 
-def test_the_version_is_the_project_s() -> None:
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
-    assert milepost.__version__ == project["project"]["version"]
+@pytest.mark.parametrize("name", milepost.__all__)
+def test_every_public_name_says_what_it_is(name: str) -> None:
+    public = getattr(milepost, name)
+    assert public.__doc__
+    if inspect.isclass(public):
+        for member, value in inspect.getmembers(public):
+            if not member.startswith("_") and (callable(value) or isinstance(value, property)):
+                assert value.__doc__, f"{name}.{member}"
 
 
 def test_every_exception_is_in_the_tree_and_says_something_by_itself() -> None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from documents import named
 from running_stack import RunningStack, Tenant
 from sharing import Asking
 from test_share_in_browsers import CHROMIUM, run_in_chromium
@@ -76,8 +77,5 @@ def test_the_embeds_show_the_job(api: Asking, stack: RunningStack, tenant: Tenan
 
 
 def test_the_sign_in_is_configured_with_the_fields_that_the_page_knows() -> None:
-    said = re.search(
-        r"^```json\n(.*?)^```$", (ROOT / "docs/signing-in.md").read_text(), re.MULTILINE | re.DOTALL
-    )
-    assert said is not None
-    assert json.loads(said[1]).keys() == json.loads((ROOT / "public/config.json").read_text()).keys()
+    said = named("docs/signing-in.md")["config"].code
+    assert json.loads(said).keys() == json.loads((ROOT / "public/config.json").read_text()).keys()

@@ -1,5 +1,6 @@
 """Every snippet of docs/realtime.md runs, and hears what it promises."""
 
+import json
 import os
 import queue
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+from documents import named, settings
 from running_stack import RunningStack, Tenant
 from talking import Api
 
@@ -27,6 +29,7 @@ SNIPPETS = {
     for language, name, code in re.findall(
         r"^```(\w+) ([\w-]+)\n(.*?)^```$", (ROOT / "docs/realtime.md").read_text(), re.MULTILINE | re.DOTALL
     )
+    if language != "json"
 }
 # What each says once the job moves while it listens.
 HEARD = {
@@ -57,23 +60,27 @@ def test_every_snippet_that_can_run_is_run() -> None:
     assert set(SNIPPETS) == set(HEARD) == set(FIRST)
 
 
+def test_the_message_has_the_fields_that_messages_have(stack: RunningStack, worker: Api) -> None:
+    shown = json.loads(named("docs/realtime.md")["message"].code)
+    worker.post({"job": "nightly-import", "items_total": 10}, {"job": "nightly-import", "items_completed": 1})
+    (sent,) = stack.sql(
+        "select payload from realtime.messages where topic = %s and event = 'job.progress' limit 1",
+        (f"job:{worker.job('nightly-import')['job_id']}",),
+    )
+    # Realtime adds an id of its own.
+    assert shown.keys() == sent["payload"].keys() - {"id"}
+    assert shown["data"].keys() - {"..."} <= sent["payload"]["data"].keys()
+
+
 @pytest.mark.timeout(90)
 @pytest.mark.parametrize("name", SNIPPETS)
 def test_the_snippet_hears_the_job_move(name: str, stack: RunningStack, tenant: Tenant, worker: Api) -> None:
     language, code = SNIPPETS[name]
     worker.post({"job": "nightly-import", "items_total": 100_000, "items_completed": 0})
-    settings = {
-        "MILEPOST_URL": stack.api_url,
-        "MILEPOST_KEY": tenant.operator_key,
-        "SUPABASE_URL": stack.supabase_url,
-        "SUPABASE_PUBLISHABLE_KEY": stack.publishable_key,
-        "USER_JWT": tenant.owner.jwt,
-        "TENANT_ID": tenant.tenant_id,
-        "JOB_ID": worker.job("nightly-import")["job_id"],
-    }
+    environment = settings(stack, tenant, JOB_ID=worker.job("nightly-import")["job_id"])
     with subprocess.Popen(
         PROGRAMS[language], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        cwd=ROOT, env=os.environ | settings, start_new_session=True,
+        cwd=ROOT, env=environment, start_new_session=True,
     ) as process:  # fmt: skip
         assert process.stdin is not None
         assert process.stdout is not None

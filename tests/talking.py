@@ -66,11 +66,13 @@ class Api:
         found: dict[str, Any] = answer.json()
         return found
 
-    def events(self, job: str | None = None, last_id: str | None = None) -> Generator[Said, None, None]:
+    def events(
+        self, job: str | None = None, last_id: str | None = None, path: str = "/v1/events"
+    ) -> Generator[Said, None, None]:
         """One connection to GET /v1/events; closing the iterator closes it."""
         headers = {} if last_id is None else {"Last-Event-ID": last_id}
         query = {} if job is None else {"job": job}
-        with self.http.stream("GET", "/v1/events", params=query, headers=headers) as response:
+        with self.http.stream("GET", path, params=query, headers=headers) as response:
             if response.status_code != 200:
                 response.read()
                 raise httpx.HTTPStatusError(response.text, request=response.request, response=response)
