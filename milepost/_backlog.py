@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 Waiting = list[tuple[Lane, list[Entry]]]
 
 
+def unsent_items(waiting: Waiting, lane: Lane) -> int:
+    return sum(len(entry.get("items", ())) for one, entries in waiting if one is lane for entry in entries)
+
+
 class Backlog:
     def __init__(self, spool: str, url: str, key: str) -> None:
         self._root, self._owner = Path(spool), owner(url, key)
@@ -26,32 +30,56 @@ class Backlog:
         self._lanes: dict[Lane, KeptLane] = {}
         self._refused: set[Lane] = set()
         self._inherited: list[Folder] | None = None
+        # Whether all counts that were kept are on the disk; if not, no more are to be taken from memory.
+        self.is_written = True
 
     # -------------------------------------------------------------------------------- to keep
 
     def keep(self, waiting: Waiting) -> Waiting:
         """Writes down what waits to be sent. Returns what could not be written."""
+        if not waiting and self.is_written:
+            return waiting
+        is_known = self.is_written and all(lane in self._lanes for lane, _ in waiting)
+        self.is_written = False
         try:
             if self._own is None:
                 self._own = Folder.create(self._root, self._owner)
-            left: Waiting = []
+            for lane, _ in waiting:
+                self._know(self._own, lane)
+            if not is_known:
+                self._own.write_lanes()
+            # Items before the cursor behind them, since nobody does again what lies before a cursor.
+            left = self._keep_items(self._own, waiting)
             for lane, entries in waiting:
-                kept = self._kept(self._own, lane)
                 for entry in entries:
                     if "items" not in entry:
-                        kept.keep(entry)
-                left.append((lane, [entry for entry in entries if "items" in entry]))
+                        self._lanes[lane].keep(entry)
+            for lane, kept in self._lanes.items():
+                kept.missing = lane.unsent_items + unsent_items(left, lane)
             waiting = left
             self._own.write_lanes()
-            while waiting:
-                lane, entries = waiting[0]
-                while entries:
-                    self._own.add_items(self._lanes[lane].number, entries[0])
-                    entries.pop(0)
-                waiting.pop(0)
+            self.is_written = True
         except OSError as error:
             self._warn_of_disk(error)
         return waiting
+
+    def _keep_items(self, folder: Folder, waiting: Waiting) -> Waiting:
+        """Returns what there is no room for."""
+        left = [(lane, [entry for entry in entries if "items" in entry]) for lane, entries in waiting]
+        try:
+            for lane, entries in left:
+                while entries:
+                    folder.add_items(self._lanes[lane].number, entries[0])
+                    entries.pop(0)
+        except OSError as error:
+            self._warn_of_disk(error)
+        return [(lane, entries) for lane, entries in left if entries]
+
+    def _know(self, folder: Folder, lane: Lane) -> None:
+        if lane not in self._lanes:
+            number = len(folder.lanes)
+            kept = KeptLane(number, lane.job, lane.worker, lane.attempt, lane.greeting)
+            folder.lanes[number] = self._lanes[lane] = kept
 
     def _warn_of_disk(self, error: OSError) -> None:
         warn_once(
@@ -59,14 +87,6 @@ class Backlog:
             f"Milepost: the spool {self._root} cannot be used ({error.strerror or error}). "
             "What cannot be sent is kept in memory only.",
         )
-
-    def _kept(self, folder: Folder, lane: Lane) -> KeptLane:
-        if lane not in self._lanes:
-            number = len(folder.lanes)
-            folder.lanes[number] = self._lanes[lane] = KeptLane(
-                number, lane.job, lane.worker, lane.attempt, lane.greeting
-            )
-        return self._lanes[lane]
 
     def drop(self, lane: Lane) -> None:
         """Nobody is to hear this lane any more."""
@@ -104,6 +124,13 @@ class Backlog:
             folder = self._inherited[0]
             while (batch := folder.items()) is not None:
                 yield batch
+            for kept in folder.lanes.values():
+                if kept.missing and not kept.dropped:
+                    log.warning(
+                        "Milepost: %d reports on items of %r did not fit into the spool and are lost.",
+                        kept.missing,
+                        kept.job,
+                    )
             self._remove(folder)
             del self._inherited[0]
 
@@ -172,7 +199,7 @@ class Backlog:
         if self._own is None:
             return
         lanes, refused, folder = self._lanes, self._refused, self._own
-        self._own, self._lanes, self._refused = None, {}, set()
+        self._own, self._lanes, self._refused, self.is_written = None, {}, set(), True
         self._remove(folder)
         for lane in lanes:
             yield lane, lane not in refused

@@ -26,6 +26,8 @@ Answer = TypeVar("Answer", bound=BaseModel)
 Plain = TypeVar("Plain")
 
 MAX_RETRY_AFTER_S = 300.0
+# Longer than the functions wait for the database: they say better than a broken connection what is wrong.
+TIMEOUT_S = 20.0
 USER_AGENT = f"milepost-python/{_version.VERSION}"
 
 _CLASSES: dict[int, type[ApiError]] = {
@@ -33,10 +35,13 @@ _CLASSES: dict[int, type[ApiError]] = {
     401: NotAllowed,
     403: NotAllowed,
     404: JobNotFound,
+    # What proxies say of a request that took too long, or came too early, is no word on what is in it.
+    408: Unavailable,
     409: StateConflict,
     413: InvalidRequest,
     415: InvalidRequest,
     422: InvalidRequest,
+    425: Unavailable,
     429: Unavailable,
 }
 
@@ -82,7 +87,12 @@ class Client:
     """
 
     def __init__(
-        self, url: str, key: str, *, timeout_s: float = 10.0, transport: httpx.BaseTransport | None = None
+        self,
+        url: str,
+        key: str,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._http = httpx.Client(
             base_url=url.rstrip("/"),

@@ -15,7 +15,7 @@ from milepost._items import Items
 
 _COUNTS = ("items_completed", "items_failed", "items_skipped", "items_canceled", "bytes_processed")
 _MAX_COUNT = 2**63 - 1
-_ITEMS_AT_ONCE = 1_000
+ITEMS_AT_ONCE = 1_000
 _ITEM_BYTES_AT_ONCE = 400_000
 _PACE_HALF_LIFE_S = 30.0
 
@@ -149,7 +149,7 @@ class Lane:
         """Keeps an item for sending; true when there are enough for a request."""
         with self.changed:
             self.items.put(stage, key, state, report)
-            self._urgent = self._urgent or len(self.items) >= _ITEMS_AT_ONCE
+            self._urgent = self._urgent or len(self.items) >= ITEMS_AT_ONCE
             return self._urgent
 
     def lose(self, reports: int = 1) -> None:
@@ -249,10 +249,11 @@ class Lane:
                 or any(report.news(counts[stage]) for stage, report in self.stages.items())
             )
 
-    def take(self, now: float, clock_ms: int, *, apart: bool = False) -> list[Entry]:
+    def take(self, now: float, clock_ms: int, *, apart: bool = False, items: bool = True) -> list[Entry]:
         """Entries that say all that is new, or that the worker is still there. `now` is a monotonic clock.
 
-        With `apart` items have an entry of their own, and the counts after them have the greatest `seq`.
+        With `apart` items have an entry of their own, and the counts after them have the greatest `seq`;
+        without `items` they stay here.
         """
         with self.changed:
             # `track` counts without the lock: its count is read once, so that counts and cursor agree.
@@ -263,9 +264,9 @@ class Lane:
                 self.cursor = self.position_at_start + self.n
                 self._marked = (str(self.cursor), counts)
             entries = []
-            if apart and len(self.items):
+            if apart and items and len(self.items):
                 entries.append(
-                    self._named(clock_ms) | {"items": self.items.take(_ITEMS_AT_ONCE, _ITEM_BYTES_AT_ONCE)}
+                    self._named(clock_ms) | {"items": self.items.take(ITEMS_AT_ONCE, _ITEM_BYTES_AT_ONCE)}
                 )
             if self._marked is not None and self._marked[1] != counts:
                 entries.append(self._entry(self._marked[1], clock_ms, cursor=self._marked[0]))
@@ -274,12 +275,12 @@ class Lane:
             if self._batch:
                 last["batch"] = self._batch
             entries.append(last)
-            if not apart and (items := self.items.take(_ITEMS_AT_ONCE, _ITEM_BYTES_AT_ONCE)):
+            if not apart and (taken := self.items.take(ITEMS_AT_ONCE, _ITEM_BYTES_AT_ONCE)):
                 # An item without a stage goes to a checkpoint's only stage: it must meet none by chance.
                 if "stage" in last:
                     last = self._entry(counts, clock_ms)
                     entries.append(last)
-                last["items"] = items
+                last["items"] = taken
             self._marked = self._batch = None
             self._urgent = len(self.items) > 0
             if not self._urgent:

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from milepost._lane import Entry, Lane
+from milepost._lane import ITEMS_AT_ONCE, Entry, Lane
 from milepost._words import dumps, warn_once
 from milepost.errors import ApiError, MilepostError, NotAllowed, TransportError, Unavailable
 
@@ -274,16 +274,20 @@ class Sender:
         if self._backlog is None:
             return False
         now, clock_ms = self._clock(), int(self._wall_clock() * 1000)
+        backlog = self._backlog
         with self._keeping:
-            if self._waiting:
-                self._waiting = self._backlog.keep(self._waiting)
+            self._waiting = backlog.keep(self._waiting)
             for lane in self.lanes():
                 # One that has not begun may be told by the greeting's answer where it begins.
-                while not self._waiting and lane.begun and lane.has_news():
-                    entries = lane.take(now, clock_ms, apart=True)
+                if backlog.is_written and lane.begun and lane.has_news():
+                    # Items for which there is no room stay in the lane's memory, which is bounded.
+                    behind = 0 if self._waiting else lane.unsent_items
+                    entries = lane.take(now, clock_ms, apart=True, items=behind > 0)
+                    while (behind := behind - ITEMS_AT_ONCE) > 0:
+                        entries += lane.take(now, clock_ms, apart=True)
                     self._lanes[lane] = now
-                    self._waiting = self._backlog.keep([(lane, entries)])
-            return not self._waiting
+                    self._waiting = backlog.keep([*self._waiting, (lane, entries)])
+            return backlog.is_written and not self._waiting
 
     def _send_kept(self, batches: "Iterator[Batch]", at_most: int | None = None) -> bool:
         """Sends what is in the spool; true if there may be more of it."""

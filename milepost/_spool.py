@@ -51,6 +51,8 @@ class KeptLane:
     greeting: Entry | None
     first_seq: int = 0
     entries: list[Entry] = field(default_factory=list)
+    # How many reports on items did not fit, and were in memory only.
+    missing: int = 0
     # Nobody is to hear it any more.
     dropped: bool = False
 
@@ -121,6 +123,10 @@ class Folder:
         except (FileNotFoundError, ValueError, TypeError, KeyError):
             if (self.path / _LANES).exists():
                 self.torn.add(0)
+        # Whoever goes on with a lane takes the `seq` after its greatest, which the counts have to show.
+        for lane, entry, _ in self._lines():
+            if not lane.entries or lane.entries[-1]["seq"] < entry["seq"]:
+                lane.keep({**entry, "seq": entry["seq"] + 1, "items": []})
 
     def write_lanes(self) -> None:
         written = dumps([asdict(lane) for lane in self.lanes.values()]).encode()

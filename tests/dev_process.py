@@ -13,7 +13,7 @@ from pathlib import Path
 from milepost.local import CHECKOUT
 from milepost.local.stack import Access
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 def eventually(condition: Callable[[], object], what: str) -> None:

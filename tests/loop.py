@@ -2,7 +2,7 @@
 
 item: does the next item; flush: waits for delivery; hang: hangs while its heartbeat goes on;
 jump N: its clock jumps so many seconds; files N: no file may be longer than so many bytes from here on;
-devour: takes more memory than there is; end: leaves the loop.
+devour: takes more memory than there is; hurry: waits for nobody at its end; end: leaves the loop.
 Each item that is done is a line in the file `done`, as an outside effect would be.
 """
 
@@ -18,9 +18,13 @@ clock = time.time
 time.time = lambda: clock() + facts["skew_s"]
 
 import milepost  # noqa: E402 - after the clock is off
+import milepost._job  # noqa: E402
 import milepost._sender  # noqa: E402
 
 milepost._sender.CONTACT_S = 0.2
+# What is waited for comes, however busy the machine is.
+milepost._job.START_WAIT_S = facts["patience_s"]  # type: ignore[attr-defined]
+milepost._sender.EXIT_WAIT_S = 60.0
 
 
 def say(word: str) -> None:
@@ -51,6 +55,8 @@ def loop(job: milepost.Job) -> None:
                 facts["skew_s"] += float(seconds)
             case ["files", longest]:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (int(longest), int(longest)))
+            case ["hurry"]:
+                milepost._sender.EXIT_WAIT_S = 0.1
             case ["devour"]:
                 taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
                 resource.setrlimit(resource.RLIMIT_DATA, (2 * taken, 2 * taken))

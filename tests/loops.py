@@ -117,6 +117,7 @@ class Loops:
         in_stage: bool = False,
         skew_s: float = 0,
         named: bool = False,
+        patience_s: float = PATIENCE_S,
         url: str | None = None,
         **fields: object,
     ) -> Loop:
@@ -126,7 +127,8 @@ class Loops:
             fields["items_total"] = items
         facts = {
             "job": job, "claims": job is None, "kind": KIND, "fields": fields,
-            "items": items, "in_stage": in_stage, "skew_s": skew_s, "named": named, "done": str(self.done_file),
+            "items": items, "in_stage": in_stage, "skew_s": skew_s, "named": named, "patience_s": patience_s,
+            "done": str(self.done_file),
         }  # fmt: skip
         environment = {"MILEPOST_URL": url or self.stack.api_url, "MILEPOST_KEY": self.tenant.worker_key}
         self._loops.append(Loop(environment, facts, Path(self._folder.name, f"log-{len(self._loops)}")))

@@ -1,6 +1,7 @@
 """One stack for all of these tests, the parts of which they kill; so it is theirs alone, and keeps its data."""
 
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,11 @@ class Site:
     def __init__(self, data: Path) -> None:
         self._data = data
         self._dev = Dev("--data", str(data))
-        self.stack = RunningStack(self._dev.ready())
+        try:
+            self.stack = RunningStack(self._dev.ready())
+        except BaseException:
+            self.close()
+            raise
 
     def kill(self, part: str, said: str) -> None:
         """Kills a part with -9; what runs the stack has to say so, and to start it again."""
@@ -88,10 +93,12 @@ class Site:
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    running = Site(open_to_others(tmp_path_factory.mktemp("site")))
-    yield running
-    running.close()
+def site() -> Iterator[Site]:
+    # Not pytest's folder: each pytest that begins closes that one to the user that Postgres runs as.
+    with tempfile.TemporaryDirectory(prefix="milepost-faults-") as folder:
+        running = Site(open_to_others(Path(folder)))
+        yield running
+        running.close()
 
 
 @pytest.fixture

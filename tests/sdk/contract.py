@@ -5,6 +5,8 @@ fall), and it can be told to refuse, to lose an answer after it was committed, o
 """
 
 import json
+import socket
+import struct
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -134,8 +136,8 @@ class Contract:
         self.pending: deque[Job] = deque()
         self.requests: list[tuple[str, Any]] = []
         self.next_checkpoint_ms = 20
-        # What happens to the next requests: (status, headers, body), "cut" or "lose" (committed, answer
-        # lost).
+        # What happens to the next requests: (status, headers, body), "cut", "lose" (committed, answer lost) or
+        # "tear" (committed, and reset in the middle of the answer).
         self.mishaps: deque[Any] = deque()
         self.away = False
         self.changed = threading.Condition()
@@ -216,6 +218,8 @@ class _Handler(BaseHTTPRequestHandler):
                 status, said = contract.answer(unquote(self.path), body)
                 if mishap == "lose":
                     self.close_connection = True
+                elif mishap == "tear":
+                    self._tear(status, said)
                 else:
                     self._send(status, {}, said)
             contract.changed.notify_all()
@@ -228,6 +232,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+    def _tear(self, status: int, body: Any) -> None:
+        content = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content[: len(content) // 2])
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
 
 
 class Server:

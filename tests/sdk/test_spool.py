@@ -7,12 +7,14 @@ tests/faults.
 import json
 import os
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from contract import Contract, Server
+from dev_process import eventually
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_sender import Client
@@ -358,6 +360,49 @@ def test_a_full_spool_keeps_counts_and_leaves_items_in_memory(
     assert folders(spool) == []
 
 
+def test_what_did_not_fit_into_the_spool_of_a_dead_process_is_counted_by_the_next(
+    contract: Contract, spool: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(_spool, "MAX_BYTES", 20_000)
+    monkeypatch.setattr(_spool, "_RESERVED_BYTES", 10_000)
+    process = Process(contract, spool)
+    contract.away = True
+    for number in range(100):
+        process.do(10, first=10 * number)
+        process.step()
+    process.die()
+    contract.away = False
+    Process(contract, spool).settle()
+    found = len(contract.jobs["import"].items)
+    assert 0 < found < 1000
+    assert completed(contract) == 1000
+    assert f"{1000 - found} reports on items of 'import' did not fit into the spool" in caplog.text
+
+
+def test_a_process_that_dies_while_it_writes_leaves_no_cursor_without_the_items_before_it(
+    contract: Contract, spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Process(contract, spool)
+    contract.away = True
+    first.do(1)
+    first.step()
+    whole = _spool.Folder.write_lanes
+
+    def die(folder: _spool.Folder) -> None:
+        raise OSError("it died here")
+
+    monkeypatch.setattr(_spool.Folder, "write_lanes", die)
+    first.do(2, first=1)
+    first.step()
+    first.die()
+    monkeypatch.setattr(_spool.Folder, "write_lanes", whole)
+    contract.away = False
+    second = Process(contract, spool)
+    second.settle()
+    assert second.lane.cursor == 1
+    assert len(contract.jobs["import"].items) == 3
+
+
 def test_a_spool_that_cannot_be_made_is_said_once_and_changes_nothing_else(
     contract: Contract, spool: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -418,6 +463,14 @@ def test_a_spool_is_an_argument_or_a_variable_and_goes_along_to_other_processes(
     assert pickle.loads(pickle.dumps(named))._address[2] == str(spool)  # noqa: S301 - its own pickle
     monkeypatch.setenv("MILEPOST_SPOOL", str(spool / "other"))
     assert _job.job("c")._address[2] == str(spool / "other")
+
+
+def test_the_snippet_of_the_guide_has_a_spool(server: Server, spool: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs/faults.md").read_text()
+    (snippet,) = re.findall(r"^```python\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
+    server.contract.away = True
+    exec(snippet.replace("/var/lib/import", str(spool)), {"milepost": milepost})  # noqa: S102 - our own guide
+    eventually(lambda: list(spool.glob("*/lanes.json")), "it is written down")
 
 
 def test_a_forked_child_leaves_its_parents_spool_to_the_parent(server: Server, spool: Path) -> None:
