@@ -356,7 +356,7 @@ isOneToOne: false
 { Args: { "expires_at"?: string,"kinds"?: (string)[],"name"?: string,"scope": string,"tenant_id": string }; Returns: Json
                            },
 "create_tenant":
-{ Args: { "name": string }; Returns: Json
+{ Args: { "admin"?: string,"name": string }; Returns: Json
                            },
 "explain_job":
 { Args: { "job_id": string }; Returns: Json
@@ -438,9 +438,6 @@ isOneToOne: false
 "pause_job":
 { Args: { "job_id": string,"reason"?: string }; Returns: Json
                            },
-"ping":
-{ Args: Record<PropertyKey, never>; Returns: string
-                           },
 "ping_job":
 { Args: { "caller": Json,"exit_status"?: number,"job": string,"message"?: string,"signal": string }; Returns: Json
                            },
@@ -470,6 +467,9 @@ isOneToOne: false
                            },
 "revoke_share":
 { Args: { "share_id": string }; Returns: Json
+                           },
+"schema_version":
+{ Args: Record<PropertyKey, never>; Returns: string
                            },
 "search_jobs":
 { Args: { "after"?: string,"kind"?: (string)[],"limit"?: number,"liveness"?: (string)[],"metadata"?: Json,"owner"?: string,"q"?: string,"since"?: string,"sort"?: string,"state"?: (string)[],"tenant"?: string,"until"?: string }; Returns: Json
