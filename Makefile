@@ -43,7 +43,7 @@ sql: $(SETUP)    ## builds sql/complete-schema.sql and the first migration from 
 	@$(BIN)/python -m milepost.local.schema
 
 types: $(SETUP)  ## builds supabase/types, for TypeScript and Python, from sql/schema
-	@$(BIN)/python scripts/types.py
+	@$(BIN)/python scripts/database_types.py
 
 lock: $(SETUP)   ## pins what pyproject.toml asks for, anew
 	@scripts/lock

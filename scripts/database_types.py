@@ -1,7 +1,7 @@
 """supabase/types: the database's types for TypeScript and Python, made by Supabase's own CLI, without Docker.
 
-python scripts/types.py            writes them
-python scripts/types.py --check    exits 1 when they are not what sql/schema says
+python scripts/database_types.py            writes them
+python scripts/database_types.py --check    exits 1 when they are not what sql/schema says
 """
 
 import os
