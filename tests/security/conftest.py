@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from cast import SECRET, World
 from werkzeug.test import Client
-from world import SECRET, World
 
 from functions import callers, database, health, wsgi
 from milepost.local.postgres import Postgres

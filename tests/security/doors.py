@@ -4,8 +4,8 @@ import json
 import re
 from typing import Any
 
+from cast import World, code_of
 from werkzeug.test import Client
-from world import World, code_of
 
 from functions.main import ROUTES
 

@@ -9,10 +9,10 @@ from typing import Any, cast
 
 import psycopg
 import pytest
+from cast import World
 from doors import LATER, at_route, first_words, relations, routes
 from psycopg.types.json import Jsonb
 from werkzeug.test import Client
-from world import World
 
 from functions.openapi import OPERATIONS
 

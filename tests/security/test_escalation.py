@@ -7,8 +7,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from cast import World
 from scratch_database import Refused
-from world import World
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_who_has_the_services_rights_is_the_service(world_undone: World) -> None
 def test_what_a_user_may_write_into_the_token_opens_nothing(world: World) -> None:
     """user_metadata is the user's own to change, and app_metadata may name roles of the project's application."""
     import jwt
-    from world import SECRET
+    from cast import SECRET
 
     claims = {"admin": True, "role": "service_role", "tenant_id": world.tenant, "milepost_role": "admin"}
     base = jwt.decode(world.token("stranger"), SECRET, ["HS256"], audience="authenticated")

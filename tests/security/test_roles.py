@@ -2,11 +2,11 @@
 
 import doors
 import pytest
+from cast import ACTORS, World
 from doors import NOTHING, WRITES, arguments, at_route, first_words, outcome, relations, routes, rpcs
 from matrix import Cells, differences, tables
 from werkzeug.routing import Map, Rule
 from werkzeug.test import Client
-from world import ACTORS, World
 
 RPCS, READING, WRITING, ROUTES = (
     "Functions of the database",

@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 import httpx
 import pytest
+from cast import World
 from running_stack import RunningStack, Tenant
 from werkzeug.test import Client
-from world import World
 
 from milepost.cli import main
 

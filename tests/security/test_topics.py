@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from cast import ACTORS
 from matrix import Cells, differences, tables
 from running_stack import RunningStack
 from topics import Hall, start_job
-from world import ACTORS
 
 
 @pytest.fixture(scope="module")
