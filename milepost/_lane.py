@@ -213,9 +213,13 @@ class Lane:
         """
         own: Mapping[str, Any] = next((lane for lane in job["workers"] if lane["worker"] == self.worker), {})
         with self.changed:
+            is_one_of_many = ((self.greeting or {}).get("workers_expected") or 1) > 1
             self.attempt, self.job_id, self.greeting = job["attempt"], job["job_id"], None
             if not self.begun:
-                self.cursor = job["cursor"] if own.get("cursor") is None else own["cursor"]
+                self.cursor = own.get("cursor")
+                # A job's one worker may be called otherwise than the one before it. Of many each has a part.
+                if self.cursor is None and not is_one_of_many:
+                    self.cursor = job["cursor"]
                 self.report.count_on_from(own)
                 for stage in own.get("stages") or ():
                     self.stages.setdefault(stage["name"], Report()).count_on_from(stage)

@@ -118,11 +118,15 @@ def _depth(value: object) -> int:
     return deepest
 
 
+_MAX_DIGITS = 4_300  # sys.int_info.default_max_str_digits
+_MANY_DIGITS = re.compile(rb"\d{%d}" % (_MAX_DIGITS + 1))
+
+
 def _check_json(value: object) -> object:
     try:
         text = to_json(value, inf_nan_mode="constants")
-        # Whether these are numbers, json tells; it takes four times as long.
-        if b"NaN" in text or b"Infinity" in text:
+        # Whether these are numbers, json tells; it takes four times as long. It writes no longer ones either.
+        if b"NaN" in text or b"Infinity" in text or (len(text) > _MAX_DIGITS and _MANY_DIGITS.search(text)):
             json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
         raise PydanticCustomError("not_json", "JSON (no NaN, no infinity, complete characters)") from None

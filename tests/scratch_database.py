@@ -22,7 +22,8 @@ Checkpoint = dict[str, Any]
 MANY = 3
 """From so many checkpoints on they come as columns, as from ten on of the functions."""
 
-NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) + timedelta(days=1)
+"""Tomorrow's: what is recorded then comes after jobs that are made now, whatever the time of day."""
 
 
 def at(seconds: float) -> str:

@@ -1,4 +1,4 @@
--- Who is asking: a user (JWT) or a Milepost key, and which tenants that opens.
+-- Who is asking: a user (JWT), a Milepost key, or the service, and which tenants that opens.
 
 -- key_by_hash: the usable key with this hash, or nothing.
 create or replace function milepost_private.key_by_hash(key_hash text)
@@ -19,6 +19,43 @@ comment on function milepost_private.key_by_hash(text) is 'The key with this sha
 revoke execute on function milepost_private.key_by_hash(text) from public, anon, authenticated;
 grant execute on function milepost_private.key_by_hash(text) to service_role;
 
+-- is_service: whether this request comes with the rights of the service: its role, or the role that installed Milepost.
+-- By the role that statements run under, and not by what a token calls it: a role of one's own that inherits from authenticated
+-- is no service. Asked by definers, in which current_user is the owner of the function.
+create or replace function milepost_private.is_service()
+returns boolean
+language plpgsql
+stable
+security definer                -- for current_user to be who installed Milepost
+set search_path = ''
+as $$
+declare
+  v_role name := coalesce(nullif(current_setting('role', true), 'none'), session_user);
+begin
+  return pg_has_role(v_role, 'service_role', 'usage') or pg_has_role(v_role, current_user, 'usage');
+end;
+$$;
+comment on function milepost_private.is_service() is
+'Whether the request has the rights of service_role, or of the role that installed Milepost.';
+revoke execute on function milepost_private.is_service() from public, anon, authenticated;
+grant execute on function milepost_private.is_service() to authenticated, service_role;
+
+-- comes_as_service: whether nobody else is behind the service: in the SQL editor, or with the project's secret key.
+create or replace function milepost_private.comes_as_service()
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return auth.uid() is null and nullif(current_setting('milepost.key_hash', true), '') is null and milepost_private.is_service();
+end;
+$$;
+comment on function milepost_private.comes_as_service() is
+'Whether the service asks for itself, for no user and no key: it reads and controls the jobs of all tenants.';
+revoke execute on function milepost_private.comes_as_service() from public, anon, authenticated;
+grant execute on function milepost_private.comes_as_service() to service_role;
+
 -- my_tenants: what every policy asks. A definer, since the caller may read neither keys nor others' memberships.
 create or replace function milepost_private.my_tenants()
 returns setof uuid
@@ -28,6 +65,10 @@ security definer
 set search_path = ''
 as $$
 begin
+  if milepost_private.comes_as_service() then
+    return query select t.tenant_id from milepost.tenants t;
+    return;
+  end if;
   return query
   select m.tenant_id from milepost.members m where m.user_id = auth.uid()
   union all
@@ -36,7 +77,7 @@ begin
 end;
 $$;
 comment on function milepost_private.my_tenants() is
-'Tenants that the caller may read: a user''s memberships, or the tenant of the Milepost key that call_with_key entered with.';
+'Tenants that the caller may read: a user''s memberships, the tenant of the Milepost key that call_with_key entered with, or for the service all.';
 revoke execute on function milepost_private.my_tenants() from public, anon, authenticated;
 grant execute on function milepost_private.my_tenants() to authenticated, service_role;
 
@@ -49,6 +90,10 @@ security definer                -- the caller may read neither keys nor others' 
 set search_path = ''
 as $$
 begin
+  if milepost_private.comes_as_service() then
+    return query select t.tenant_id from milepost.tenants t;
+    return;
+  end if;
   return query
   select m.tenant_id from milepost.members m where m.user_id = auth.uid() and m.role = any (roles)
   union all
@@ -57,7 +102,7 @@ begin
 end;
 $$;
 comment on function milepost_private.managed_tenants(text[]) is
-'Tenants in which the caller is a member with one of these roles, or the tenant of the operator key it came with.';
+'Tenants in which the caller is a member with one of these roles, or the tenant of the operator key it came with; for the service all.';
 revoke execute on function milepost_private.managed_tenants(text[]) from public, anon, authenticated;
 grant execute on function milepost_private.managed_tenants(text[]) to authenticated, service_role;
 
@@ -78,11 +123,11 @@ begin
     select from milepost_private.key_by_hash(nullif(current_setting('milepost.key_hash', true), '')) k
     where k.tenant_id = may_control.tenant_id and k.scope = 'operator'
       and (k.kinds is null or may_control.kind = any (k.kinds))
-  );
+  ) or milepost_private.comes_as_service();
 end;
 $$;
 comment on function milepost_private.may_control(uuid, uuid, text) is
-'Whether the caller may control a job of this tenant, owner and kind: operators, admins, operator keys, and members who own it.';
+'Whether the caller may control a job of this tenant, owner and kind: operators, admins, operator keys, members who own it, and the service.';
 revoke execute on function milepost_private.may_control(uuid, uuid, text) from public, anon, authenticated;
 grant execute on function milepost_private.may_control(uuid, uuid, text) to authenticated, service_role;
 

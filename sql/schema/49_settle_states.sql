@@ -1,5 +1,8 @@
--- settle_states: bring jobs to the state that their lanes' words make it.
-create or replace function milepost_private.settle_states(job_ids uuid[], entries milepost_private.entry[], at timestamptz)
+-- settle_states: bring jobs to the state that their lanes' words make it. What else the request changed is told in between: after a
+-- job's beginning, and before its end, which a client may take for the last word.
+create or replace function milepost_private.settle_states(
+  job_ids uuid[], entries milepost_private.entry[], drafts milepost_private.event_draft[], at timestamptz
+)
 returns void
 language plpgsql
 volatile
@@ -61,6 +64,9 @@ begin
   if v_begun is not null then
     perform milepost_private.begin_jobs(v_begun, v_actors, at);
   end if;
+  if drafts is not null then
+    perform milepost_private.emit(drafts, at);
+  end if;
   for v_move in
     select r.* from jsonb_to_recordset(v_moves) as r (job_id uuid, new_state text, reason text, actor text)
   loop
@@ -68,7 +74,7 @@ begin
   end loop;
 end;
 $$;
-comment on function milepost_private.settle_states(uuid[], milepost_private.entry[], timestamptz) is
-'Changes jobs'' states as their lanes'' states demand: running at first contact, paused, completing, completed, canceled, failed or the next attempt.';
-revoke execute on function milepost_private.settle_states(uuid[], milepost_private.entry[], timestamptz) from public, anon, authenticated;
-grant execute on function milepost_private.settle_states(uuid[], milepost_private.entry[], timestamptz) to service_role;
+comment on function milepost_private.settle_states(uuid[], milepost_private.entry[], milepost_private.event_draft[], timestamptz) is
+'Changes jobs'' states as their lanes'' states demand: running at first contact, paused, completing, completed, canceled, failed or the next attempt. Writes the given events after beginnings and before ends.';
+revoke execute on function milepost_private.settle_states(uuid[], milepost_private.entry[], milepost_private.event_draft[], timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.settle_states(uuid[], milepost_private.entry[], milepost_private.event_draft[], timestamptz) to service_role;

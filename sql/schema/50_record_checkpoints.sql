@@ -250,9 +250,8 @@ begin
   select array_agg(distinct d.job_id) into v_staged from unnest(v_drafts) d
   where d.type = 'stage.changed' and d.data ->> 'state' = 'running';
   if v_settle is not null then
-    perform milepost_private.settle_states(v_settle, v_entries, v_now);
-  end if;
-  if v_drafts is not null then
+    perform milepost_private.settle_states(v_settle, v_entries, v_drafts, v_now);
+  elsif v_drafts is not null then
     perform milepost_private.emit(v_drafts, v_now);
   end if;
 

@@ -24,27 +24,6 @@ comment on function milepost.create_tenant(text, uuid) is 'Creates a tenant, wit
 revoke execute on function milepost.create_tenant(text, uuid) from public, anon, authenticated;
 grant execute on function milepost.create_tenant(text, uuid) to service_role;
 
--- is_service: whether this request comes with the rights of the service: its role, or the role that installed Milepost.
--- By the role that statements run under, and not by what a token calls it: a role of one's own that inherits from authenticated
--- is no service. Asked by definers, in which current_user is the owner of the function.
-create or replace function milepost_private.is_service()
-returns boolean
-language plpgsql
-stable
-security definer                -- for current_user to be who installed Milepost
-set search_path = ''
-as $$
-declare
-  v_role name := coalesce(nullif(current_setting('role', true), 'none'), session_user);
-begin
-  return pg_has_role(v_role, 'service_role', 'usage') or pg_has_role(v_role, current_user, 'usage');
-end;
-$$;
-comment on function milepost_private.is_service() is
-'Whether the request has the rights of service_role, or of the role that installed Milepost.';
-revoke execute on function milepost_private.is_service() from public, anon, authenticated;
-grant execute on function milepost_private.is_service() to authenticated, service_role;
-
 -- check_admin: whether the caller may manage this tenant's keys and members.
 create or replace function milepost_private.check_admin(tenant_id uuid)
 returns void

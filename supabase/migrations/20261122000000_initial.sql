@@ -221,7 +221,7 @@ grant select, insert, update, delete on milepost_private.keys to service_role;
 
 -- ==== sql/schema/13_identity.sql
 
--- Who is asking: a user (JWT) or a Milepost key, and which tenants that opens.
+-- Who is asking: a user (JWT), a Milepost key, or the service, and which tenants that opens.
 
 -- key_by_hash: the usable key with this hash, or nothing.
 create or replace function milepost_private.key_by_hash(key_hash text)
@@ -242,6 +242,43 @@ comment on function milepost_private.key_by_hash(text) is 'The key with this sha
 revoke execute on function milepost_private.key_by_hash(text) from public, anon, authenticated;
 grant execute on function milepost_private.key_by_hash(text) to service_role;
 
+-- is_service: whether this request comes with the rights of the service: its role, or the role that installed Milepost.
+-- By the role that statements run under, and not by what a token calls it: a role of one's own that inherits from authenticated
+-- is no service. Asked by definers, in which current_user is the owner of the function.
+create or replace function milepost_private.is_service()
+returns boolean
+language plpgsql
+stable
+security definer                -- for current_user to be who installed Milepost
+set search_path = ''
+as $$
+declare
+  v_role name := coalesce(nullif(current_setting('role', true), 'none'), session_user);
+begin
+  return pg_has_role(v_role, 'service_role', 'usage') or pg_has_role(v_role, current_user, 'usage');
+end;
+$$;
+comment on function milepost_private.is_service() is
+'Whether the request has the rights of service_role, or of the role that installed Milepost.';
+revoke execute on function milepost_private.is_service() from public, anon, authenticated;
+grant execute on function milepost_private.is_service() to authenticated, service_role;
+
+-- comes_as_service: whether nobody else is behind the service: in the SQL editor, or with the project's secret key.
+create or replace function milepost_private.comes_as_service()
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return auth.uid() is null and nullif(current_setting('milepost.key_hash', true), '') is null and milepost_private.is_service();
+end;
+$$;
+comment on function milepost_private.comes_as_service() is
+'Whether the service asks for itself, for no user and no key: it reads and controls the jobs of all tenants.';
+revoke execute on function milepost_private.comes_as_service() from public, anon, authenticated;
+grant execute on function milepost_private.comes_as_service() to service_role;
+
 -- my_tenants: what every policy asks. A definer, since the caller may read neither keys nor others' memberships.
 create or replace function milepost_private.my_tenants()
 returns setof uuid
@@ -251,6 +288,10 @@ security definer
 set search_path = ''
 as $$
 begin
+  if milepost_private.comes_as_service() then
+    return query select t.tenant_id from milepost.tenants t;
+    return;
+  end if;
   return query
   select m.tenant_id from milepost.members m where m.user_id = auth.uid()
   union all
@@ -259,7 +300,7 @@ begin
 end;
 $$;
 comment on function milepost_private.my_tenants() is
-'Tenants that the caller may read: a user''s memberships, or the tenant of the Milepost key that call_with_key entered with.';
+'Tenants that the caller may read: a user''s memberships, the tenant of the Milepost key that call_with_key entered with, or for the service all.';
 revoke execute on function milepost_private.my_tenants() from public, anon, authenticated;
 grant execute on function milepost_private.my_tenants() to authenticated, service_role;
 
@@ -272,6 +313,10 @@ security definer                -- the caller may read neither keys nor others' 
 set search_path = ''
 as $$
 begin
+  if milepost_private.comes_as_service() then
+    return query select t.tenant_id from milepost.tenants t;
+    return;
+  end if;
   return query
   select m.tenant_id from milepost.members m where m.user_id = auth.uid() and m.role = any (roles)
   union all
@@ -280,7 +325,7 @@ begin
 end;
 $$;
 comment on function milepost_private.managed_tenants(text[]) is
-'Tenants in which the caller is a member with one of these roles, or the tenant of the operator key it came with.';
+'Tenants in which the caller is a member with one of these roles, or the tenant of the operator key it came with; for the service all.';
 revoke execute on function milepost_private.managed_tenants(text[]) from public, anon, authenticated;
 grant execute on function milepost_private.managed_tenants(text[]) to authenticated, service_role;
 
@@ -301,11 +346,11 @@ begin
     select from milepost_private.key_by_hash(nullif(current_setting('milepost.key_hash', true), '')) k
     where k.tenant_id = may_control.tenant_id and k.scope = 'operator'
       and (k.kinds is null or may_control.kind = any (k.kinds))
-  );
+  ) or milepost_private.comes_as_service();
 end;
 $$;
 comment on function milepost_private.may_control(uuid, uuid, text) is
-'Whether the caller may control a job of this tenant, owner and kind: operators, admins, operator keys, and members who own it.';
+'Whether the caller may control a job of this tenant, owner and kind: operators, admins, operator keys, members who own it, and the service.';
 revoke execute on function milepost_private.may_control(uuid, uuid, text) from public, anon, authenticated;
 grant execute on function milepost_private.may_control(uuid, uuid, text) to authenticated, service_role;
 
@@ -5811,8 +5856,11 @@ grant execute on function milepost_private.checkpoints_answer(milepost_private.e
 
 -- ==== sql/schema/49_settle_states.sql
 
--- settle_states: bring jobs to the state that their lanes' words make it.
-create or replace function milepost_private.settle_states(job_ids uuid[], entries milepost_private.entry[], at timestamptz)
+-- settle_states: bring jobs to the state that their lanes' words make it. What else the request changed is told in between: after a
+-- job's beginning, and before its end, which a client may take for the last word.
+create or replace function milepost_private.settle_states(
+  job_ids uuid[], entries milepost_private.entry[], drafts milepost_private.event_draft[], at timestamptz
+)
 returns void
 language plpgsql
 volatile
@@ -5874,6 +5922,9 @@ begin
   if v_begun is not null then
     perform milepost_private.begin_jobs(v_begun, v_actors, at);
   end if;
+  if drafts is not null then
+    perform milepost_private.emit(drafts, at);
+  end if;
   for v_move in
     select r.* from jsonb_to_recordset(v_moves) as r (job_id uuid, new_state text, reason text, actor text)
   loop
@@ -5881,10 +5932,10 @@ begin
   end loop;
 end;
 $$;
-comment on function milepost_private.settle_states(uuid[], milepost_private.entry[], timestamptz) is
-'Changes jobs'' states as their lanes'' states demand: running at first contact, paused, completing, completed, canceled, failed or the next attempt.';
-revoke execute on function milepost_private.settle_states(uuid[], milepost_private.entry[], timestamptz) from public, anon, authenticated;
-grant execute on function milepost_private.settle_states(uuid[], milepost_private.entry[], timestamptz) to service_role;
+comment on function milepost_private.settle_states(uuid[], milepost_private.entry[], milepost_private.event_draft[], timestamptz) is
+'Changes jobs'' states as their lanes'' states demand: running at first contact, paused, completing, completed, canceled, failed or the next attempt. Writes the given events after beginnings and before ends.';
+revoke execute on function milepost_private.settle_states(uuid[], milepost_private.entry[], milepost_private.event_draft[], timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.settle_states(uuid[], milepost_private.entry[], milepost_private.event_draft[], timestamptz) to service_role;
 
 -- ==== sql/schema/50_record_checkpoints.sql
 
@@ -6140,9 +6191,8 @@ begin
   select array_agg(distinct d.job_id) into v_staged from unnest(v_drafts) d
   where d.type = 'stage.changed' and d.data ->> 'state' = 'running';
   if v_settle is not null then
-    perform milepost_private.settle_states(v_settle, v_entries, v_now);
-  end if;
-  if v_drafts is not null then
+    perform milepost_private.settle_states(v_settle, v_entries, v_drafts, v_now);
+  elsif v_drafts is not null then
     perform milepost_private.emit(v_drafts, v_now);
   end if;
 
@@ -6375,27 +6425,6 @@ $$;
 comment on function milepost.create_tenant(text, uuid) is 'Creates a tenant, with this user as its admin if one is given: {"tenant_id", "name"}.';
 revoke execute on function milepost.create_tenant(text, uuid) from public, anon, authenticated;
 grant execute on function milepost.create_tenant(text, uuid) to service_role;
-
--- is_service: whether this request comes with the rights of the service: its role, or the role that installed Milepost.
--- By the role that statements run under, and not by what a token calls it: a role of one's own that inherits from authenticated
--- is no service. Asked by definers, in which current_user is the owner of the function.
-create or replace function milepost_private.is_service()
-returns boolean
-language plpgsql
-stable
-security definer                -- for current_user to be who installed Milepost
-set search_path = ''
-as $$
-declare
-  v_role name := coalesce(nullif(current_setting('role', true), 'none'), session_user);
-begin
-  return pg_has_role(v_role, 'service_role', 'usage') or pg_has_role(v_role, current_user, 'usage');
-end;
-$$;
-comment on function milepost_private.is_service() is
-'Whether the request has the rights of service_role, or of the role that installed Milepost.';
-revoke execute on function milepost_private.is_service() from public, anon, authenticated;
-grant execute on function milepost_private.is_service() to authenticated, service_role;
 
 -- check_admin: whether the caller may manage this tenant's keys and members.
 create or replace function milepost_private.check_admin(tenant_id uuid)

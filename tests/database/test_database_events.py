@@ -8,7 +8,7 @@ import pytest
 from checkpoint_strategies import deliveries, runs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scratch_database import Database
+from scratch_database import Database, at
 
 TERMINAL = {"completed", "failed", "canceled"}
 
@@ -137,7 +137,7 @@ def test_what_is_held_back_goes_out_with_the_sweep(database: Database, tenant: s
         assert progress(database, tenant) == [0]
         for _ in range(2):
             with database.acting("service_role"):
-                database.one("select milepost.sweep('2026-11-22T12:00:01Z')")
+                database.one("select milepost.sweep(%s)", at(1))
         assert progress(database, tenant) == [0, 1]
         assert_gapless(database, tenant)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from scratch_database import Database, Refused
+from scratch_database import Database, Refused, at
 
 CONTACT = {"last_checkpoint_at"}
 
@@ -190,8 +190,8 @@ def test_the_use_of_a_key_is_noted_at_most_once_a_minute(database: Database, ten
 
 
 def test_a_clock_that_is_a_day_off_changes_nothing(database: Database, tenant: str) -> None:
-    for second, wrong in enumerate(("2026-11-23T12:00:00Z", "2026-11-21T12:00:01Z", "2026-11-23T12:00:02Z")):
-        database.record(tenant, report("job", second, at=wrong), seconds=second)
+    for second, days in enumerate((1, -1, 1)):
+        database.record(tenant, report("job", second, at=at(second + days * 86_400)), seconds=second)
     job = database.job(tenant)
     assert (job["last_checkpoint_at"] - job["created_at"]).total_seconds() == 2
     spacing = database.rows(

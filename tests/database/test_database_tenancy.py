@@ -601,3 +601,20 @@ def test_browsers_may_not_send_on_any_topic(world: World) -> None:
                     "values (%s, 'broadcast', '{}', 'job.progress', true)",
                     text,
                 )
+
+
+def test_whoever_works_in_the_sql_editor_reads_and_controls_the_jobs_of_all_tenants(world: World) -> None:
+    database = world.database
+    with database.connection.transaction(force_rollback=True):
+        (found,) = database.rows("select milepost.search_jobs() -> 'jobs' as jobs")
+        assert {job["tenant_id"] for job in found["jobs"]} == {world.ours, world.theirs}
+        (answer,) = database.rows("select milepost.cancel_job(%s, 'by hand') as job", world.job_id)
+        assert answer["job"]["state"] in ("canceling", "canceled")
+        (said,) = database.rows("select milepost.explain_job(%s)::text as said", world.job_id)
+        assert "Asked to cancel" in said["said"]
+
+
+def test_a_request_without_a_user_and_without_a_key_is_not_taken_for_it(world: World) -> None:
+    with world.database.connection.transaction(force_rollback=True), world.database.acting("authenticated"):
+        assert world.database.rows("select milepost.search_jobs() -> 'jobs' as jobs") == [{"jobs": []}]
+        assert world.database.rows("select * from milepost.jobs") == []

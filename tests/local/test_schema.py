@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from milepost.local import schema
+from milepost.local import gentle, schema
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_files_come_in_the_order_of_their_names_under_a_line_that_names_each(source: Path) -> None:
     built = schema.build().removeprefix(schema.HEADER)
-    assert built == (
+    assert built.removeprefix(gentle.BEFORE).removesuffix(gentle.AFTER) == (
         "\n-- ==== sql/schema/10_first.sql\n\nselect 1;\n\n-- ==== sql/schema/20_second.sql\n\nselect 2;\n"
     )
 

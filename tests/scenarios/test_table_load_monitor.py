@@ -47,7 +47,7 @@ def test_a_table_without_a_known_total_has_null_with_a_reason_and_never_0(
         assert table["rate_per_s"] is None or table["rate_per_s"] > 0
     loading = api.http.get("/health/loading-progress").json()
     assert loading["summary"] == {
-        "total_jobs": 1, "loading": 1, "completed": 0, "failed": 0, "total_records_loaded": 3000,
+        "total_jobs": 1, "loading": 1, "completed": 0, "failed": 0, "total_records_loaded": 3000, "left_out": 0,
     }  # fmt: skip
     assert loading["jobs"]["streaming_data"]["percent_complete"] is None
     loader.go_on()

@@ -64,6 +64,13 @@ def test_it_goes_on_from_the_counts_and_the_cursor_of_the_run_before(server: Ser
     assert server.job("import").total("bytes_processed") == 50
 
 
+def test_one_of_several_workers_begins_at_its_own_cursor_and_not_at_anothers(server: Server) -> None:
+    with milepost.job("import", worker="shard-0", workers_expected=2) as job:
+        job.advance(5, cursor=5)
+    with milepost.job("import", worker="shard-1", workers_expected=2) as job:
+        assert job.cursor is None
+
+
 def test_the_cursor_stands_beside_the_counts_it_belongs_to(server: Server) -> None:
     server.contract.next_checkpoint_ms = 60_000
     with milepost.job("import") as job:

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-import httpx
 import pytest
 from cast import SECRET, World
 from werkzeug.test import Client
 
 from functions import callers, database, health, wsgi
+from functions.connections import Connections
 from milepost.local.postgres import Postgres
 
 
@@ -29,11 +29,10 @@ def api(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(database, "address", lambda rpc: httpx.URL(f"{world.url}/rpc/{rpc}"))
-    database.connections.cache_clear()
+    connections = Connections(world.url)
+    monkeypatch.setattr(database, "connections", lambda: connections)
     health.answers.clear()
     yield Client(wsgi.app)
     health.answers.clear()
-    database.connections().close()
-    for cached in (database.connections, callers.jwks):
-        cached.cache_clear()
+    connections.close()
+    callers.jwks.cache_clear()

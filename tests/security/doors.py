@@ -155,7 +155,7 @@ def outcome(world: World, door: str, status: int, text: str) -> str:
     Each refusal has to be one that a role explains: a conflict, or a value that is wrong, is a mistake in
     what these tests asked.
     """
-    if status < 300:
+    if status < 300 or code_of(text) == "upgrade_required":  # which is all the answer that there is
         if door in WITHOUT_NAMES or world.mentions_us(text) or _counts_us(door, text):
             return "yes"
         return "nothing"
