@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import Site
 from dev_process import eventually
+from killed import Site
 from loops import Loop, Loops
 from running_stack import RunningStack, Tenant
 
