@@ -16,6 +16,7 @@ from functions import outbound
 from functions.outbound import Undeliverable
 from functions.settings import Settings
 from milepost import __version__
+from milepost._settings import is_loopback
 
 _TEXT_LIMIT = 3_500  # Slack cuts off at 4,000 characters
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
@@ -98,7 +99,7 @@ def _by_smtp(
         with connection:
             if server.scheme == "smtp" and connection.has_extn("starttls"):
                 connection.starttls(context=ssl.create_default_context())
-            elif server.scheme == "smtp" and server.username and not outbound.is_loopback(host):
+            elif server.scheme == "smtp" and server.username and not is_loopback(host):
                 raise Undeliverable(
                     "the mail server offers no TLS, and the password would go out in the clear"
                 )

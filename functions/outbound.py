@@ -65,14 +65,6 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast and ip != _AZURE
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host, by name or address, is this machine."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 _GIVEN_OUT, _6TO4 = IPv6Network("2000::/3"), IPv6Network("2002::/16")
 _AZURE = IPv4Address("168.63.129.16")  # Azure's metadata and DNS, at an address that is public elsewhere
 

@@ -9,12 +9,12 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from importlib.metadata import version
 from typing import Any, Literal, NamedTuple
 
 import httpx
 
 from milepost._settings import Settings, kind_of_key, problems
+from milepost._version import VERSION, misfit
 from milepost.errors import ConfigurationError
 
 Verdict = Literal["ok", "note", "wrong", "skipped"]
@@ -179,15 +179,12 @@ def of_database(facts: Mapping[str, Any]) -> Iterator[Check]:
     yield from _realtime_rules(facts)
 
 
-def _version(found: str | None) -> Check:
-    expected = version("milepost")
-    if found is None:
-        return Check("schema version", "note", "the schema does not say its version", _AGAIN)
-    if found.split(".")[:2] != expected.split(".")[:2]:
+def _version(found: str) -> Check:
+    if misfit(VERSION, found):
         return Check(
             "schema version",
             "wrong",
-            f"the schema is {found}, this package {expected}",
+            f"the schema is {found}, this package {VERSION}",
             "Upgrade the older of both: docs/installing.md.",
         )
     return Check("schema version", "ok", found)

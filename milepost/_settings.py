@@ -98,6 +98,16 @@ def project(value: str) -> str:
     return found
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host, by name or address, is this machine."""
+    from ipaddress import ip_address
+
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def secret_key(value: str) -> str:
     if (kind := kind_of_key(value)) not in ("secret", "legacy secret", "unreadable token"):
         raise ValueError(f"expected a secret key (sb_secret_...) of the Supabase project, found {_A[kind]}.")

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import wraps
-from ipaddress import ip_address
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -14,7 +13,7 @@ import click
 from rich.markup import escape
 
 from milepost._admin import Admin
-from milepost._settings import Settings
+from milepost._settings import Settings, is_loopback
 from milepost.cli import output
 from milepost.cli.output import as_json, print_json
 from milepost.errors import ConfigurationError
@@ -99,7 +98,7 @@ def _local_user(admin: Admin, tenant_id: str) -> str | None:
     On this machine only, where nobody signs in.
     """
     secret, host = Settings.jwt_secret, urlsplit(admin.url).hostname or ""
-    if not secret or not _is_loopback(host):
+    if not secret or not is_loopback(host):
         return None
     import jwt
 
@@ -107,13 +106,6 @@ def _local_user(admin: Admin, tenant_id: str) -> str | None:
     admin.add_member(tenant_id, user_id, "admin")
     claims = {"sub": user_id, "aud": "authenticated", "role": "authenticated", "iat": now}
     return jwt.encode(claims | {"exp": now + _USER_TOKEN_LIFE_S}, secret, algorithm="HS256")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 @click.group()

@@ -8,13 +8,8 @@ security definer
 set search_path = ''
 as $$
 declare
-  v_version text;
-  v_cron    jsonb;
+  v_cron jsonb;
 begin
-  if to_regprocedure('milepost.schema_version()') is not null then
-    execute 'select milepost.schema_version()' into v_version;
-  end if;
-
   if to_regclass('cron.job') is not null and to_regclass('cron.job_run_details') is not null then
     begin
       execute $sql$
@@ -34,7 +29,7 @@ begin
   return jsonb_build_object(
     'now', clock_timestamp(),
     'postgres', current_setting('server_version_num')::int / 10000,
-    'schema_version', v_version,
+    'schema_version', milepost.schema_version(),
     'extensions', (select coalesce(jsonb_object_agg(e.extname, e.extversion), '{}') from pg_catalog.pg_extension e
                    where e.extname in ('pg_trgm', 'pg_cron')),
     'cron', v_cron,
