@@ -4,13 +4,14 @@ import re
 from pathlib import Path
 
 import pytest
+from documents import named
 from running_stack import RunningStack, Tenant
 from terminal import Milepost
 
 from milepost._client import Client
 
 PAGE = (Path(__file__).parents[2] / "docs/terminal.md").read_text()
-BLOCKS = dict(re.findall(r"^```bash ([\w-]+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
+BLOCKS = {name: block.code for name, block in named("docs/terminal.md").items() if block.language == "bash"}
 # Exit status, and what is printed on stdout.
 DOES = {
     "run": (0, "copied 1/3\ncopied 2/3\ncopied 3/3\n"),

@@ -6,7 +6,8 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from pages import PAGES, ROOT
+from documents import ROOT
+from pages import PAGES
 from reader import Reader
 
 

@@ -8,14 +8,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from documents import blocks
 from past import Past
 from running_stack import RunningStack, Tenant
 
 ROOT = Path(__file__).parents[2]
-FENCE = re.compile(r"^```(\w+)(?: ([\w-]+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SNIPPETS = {
-    name: (language, code) for language, name, code in FENCE.findall((ROOT / "docs/history.md").read_text())
-}
+SNIPPETS = {block.name: (block.language, block.code) for block in blocks("docs/history.md")}
 PROGRAMS = {"sh": ["bash", "-euo", "pipefail", "-s"], "js": ["node", "--input-type=module", "-"]}
 SAID = {
     "list": r"(?s)job +kind.*nightly.*crawl.*crawl",

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import click
+import documents
 import httpx
 import pytest
 from cast import World
@@ -17,9 +18,7 @@ from milepost.cli import main
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "SECURITY.md").read_text()
-SNIPPETS = {
-    name: code for name, code in re.findall(r"^```\w+ ([\w-]+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-}
+SNIPPETS = {name: block.code for name, block in documents.named("SECURITY.md").items()}
 
 
 @pytest.fixture(scope="module")

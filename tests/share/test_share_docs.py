@@ -14,12 +14,7 @@ from sharing import Asking
 from test_share_in_browsers import CHROMIUM, run_in_chromium
 
 ROOT = Path(__file__).parents[2]
-SNIPPETS = {
-    name: code
-    for name, code in re.findall(
-        r"^```\w+ ([\w-]+)\n(.*?)^```$", (ROOT / "docs/sharing.md").read_text(), re.MULTILINE | re.DOTALL
-    )
-}
+SNIPPETS = {name: block.code for name, block in named("docs/sharing.md").items()}
 PRINTED = {
     "make": r"^http://\S+/shared\.html#sh_[\w-]{43}\n$",
     "manage": r"{share_id}[^$]*\n{share_id} is revoked\.\n$",

@@ -25,11 +25,9 @@ PROGRAMS = {
     "bash": ["bash", "-s"],
 }
 SNIPPETS = {
-    name: (language, code)
-    for language, name, code in re.findall(
-        r"^```(\w+) ([\w-]+)\n(.*?)^```$", (ROOT / "docs/realtime.md").read_text(), re.MULTILINE | re.DOTALL
-    )
-    if language != "json"
+    name: (block.language, block.code)
+    for name, block in named("docs/realtime.md").items()
+    if block.language != "json"
 }
 # What each says once the job moves while it listens.
 HEARD = {
