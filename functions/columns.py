@@ -42,13 +42,13 @@ def columns(entries: list[dict[str, Any]]) -> bytes:
         "workers": [worker for _, worker in lanes],
         "lane": _array(numbers),
     }
-    nulls: dict[str, list[int]] = {}
+    nulls: dict[str, str] = {}
     for name in set().union(*entries) - {"job", "worker"}:
         column = [entry.get(name) for entry in entries]
         made[name] = _array(column) if name in _WHOLE_NUMBERS else column
         if name in _MAY_BE_NULL and None in column:
             said = [place for place, entry in enumerate(entries, 1) if entry.get(name, 0) is None]
-            nulls |= {name: said} if said else {}
+            nulls |= {name: _array(said)} if said else {}
     return to_json({**made, "nulls": nulls})
 
 

@@ -3,7 +3,7 @@
 --   {"columns": {"jobs": [...], "workers": [...], "lane": "{1,1,2}", "seq": "{7,8,1}", "message": ["...", null, null], ...}}
 -- The functions have read the request anyway and send columns, which are read several times faster: jobs and workers name the
 -- lanes, `lane` says which of them a checkpoint is of, numbers are arrays as Postgres writes them, all else is JSON's, and
--- `nulls` has the places (from 1) of the fields that were said to be null.
+-- `nulls` has, also as such arrays, the places (from 1) at which a field was said to be null.
 create or replace function milepost_private.said(body jsonb)
 returns table (
   n int, lane int, job text, worker text, attempt int, seq bigint, at timestamptz, state text, reason text,
@@ -19,9 +19,15 @@ set search_path = ''
 as $$
 declare
   c         jsonb := body -> 'columns';
-  v_nulls   jsonb := c -> 'nulls';
   v_jobs    text[];
   v_workers text[];
+  -- Arrays, and not JSON that each row would have to be made into JSON for.
+  v_no_message    int[] := (c -> 'nulls' ->> 'message')::int[];
+  v_no_total      int[] := (c -> 'nulls' ->> 'items_total')::int[];
+  v_no_share      int[] := (c -> 'nulls' ->> 'worker_items_total')::int[];
+  v_no_cursor     int[] := (c -> 'nulls' ->> 'cursor')::int[];
+  v_no_rate_limit int[] := (c -> 'nulls' ->> 'rate_limited_until')::int[];
+  v_no_deadline   int[] := (c -> 'nulls' ->> 'processing_deadline_ms')::int[];
 begin
   if c is null then
     return query
@@ -45,14 +51,14 @@ begin
   v_workers := array(select jsonb_array_elements_text(c -> 'workers'));
   return query
   select t.n::int, t.lane, v_jobs[t.lane], v_workers[t.lane], t.attempt, t.seq, t.at::timestamptz, t.state, t.reason,
-         t.message, t.message is not null or (v_nulls -> 'message' @> to_jsonb(t.n)) is true,
-         t.items_total, t.items_total is not null or (v_nulls -> 'items_total' @> to_jsonb(t.n)) is true,
-         t.worker_items_total, t.worker_items_total is not null or (v_nulls -> 'worker_items_total' @> to_jsonb(t.n)) is true,
+         t.message, t.message is not null or coalesce(t.n = any (v_no_message), false),
+         t.items_total, t.items_total is not null or coalesce(t.n = any (v_no_total), false),
+         t.worker_items_total, t.worker_items_total is not null or coalesce(t.n = any (v_no_share), false),
          t.items_completed, t.items_failed, t.items_skipped, t.items_canceled, t.bytes_processed, nullif(t.batch, 'null'),
          case jsonb_typeof(t.stage) when 'object' then jsonb_build_array(t.stage) when 'array' then t.stage end,
-         nullif(t.items, 'null'), nullif(t.cursor, 'null'), nullif(t.cursor, 'null') is not null or (v_nulls -> 'cursor' @> to_jsonb(t.n)) is true,
-         t.rate_limited_until::timestamptz, t.rate_limited_until is not null or (v_nulls -> 'rate_limited_until' @> to_jsonb(t.n)) is true,
-         t.processing_deadline_ms, t.processing_deadline_ms is not null or (v_nulls -> 'processing_deadline_ms' @> to_jsonb(t.n)) is true,
+         nullif(t.items, 'null'), nullif(t.cursor, 'null'), nullif(t.cursor, 'null') is not null or coalesce(t.n = any (v_no_cursor), false),
+         t.rate_limited_until::timestamptz, t.rate_limited_until is not null or coalesce(t.n = any (v_no_rate_limit), false),
+         t.processing_deadline_ms, t.processing_deadline_ms is not null or coalesce(t.n = any (v_no_deadline), false),
          nullif(t.metadata, 'null'), t.kind, t.name, t.unit, t.traceparent
   from rows from (
     unnest((c ->> 'lane')::int[]), unnest((c ->> 'attempt')::int[]), unnest((c ->> 'seq')::bigint[]),

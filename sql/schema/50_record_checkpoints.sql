@@ -90,12 +90,15 @@ begin
     from unnest(v_entries) e
     group by e.job_id, e.worker
   ), at_cursor as (
-    select e.job_id, e.worker, max(e.items_completed) as completed, max(e.bytes_processed) as bytes,
-           (array_agg(e.items_failed order by e.seq desc) filter (where e.items_failed is not null))[1] as failed,
-           (array_agg(e.items_skipped order by e.seq desc) filter (where e.items_skipped is not null))[1] as skipped,
-           (array_agg(e.items_canceled order by e.seq desc) filter (where e.items_canceled is not null))[1] as canceled
-    from unnest(v_entries) e join folded f on f.job_id = e.job_id and f.worker = e.worker
-    where e.seq <= f.cursor_seq
+    -- Mostly the cursor came with the greatest seq, and all of it is folded already.
+    select f.job_id, f.worker, f.completed, f.bytes, f.failed, f.skipped, f.canceled from folded f where f.cursor_seq = f.seq
+    union all
+    select e.job_id, e.worker, max(e.items_completed), max(e.bytes_processed),
+           (array_agg(e.items_failed order by e.seq desc) filter (where e.items_failed is not null))[1],
+           (array_agg(e.items_skipped order by e.seq desc) filter (where e.items_skipped is not null))[1],
+           (array_agg(e.items_canceled order by e.seq desc) filter (where e.items_canceled is not null))[1]
+    from folded f join unnest(v_entries) e on e.job_id = f.job_id and e.worker = f.worker
+    where f.cursor_seq between 0 and f.seq - 1 and e.seq <= f.cursor_seq
     group by e.job_id, e.worker
   ), next as (
     select f.*, l.worker is null as is_new, coalesce(l.first_checkpoint_at, v_now) as first_checkpoint_at,

@@ -5241,7 +5241,7 @@ comment on type milepost_private.entry is
 --   {"columns": {"jobs": [...], "workers": [...], "lane": "{1,1,2}", "seq": "{7,8,1}", "message": ["...", null, null], ...}}
 -- The functions have read the request anyway and send columns, which are read several times faster: jobs and workers name the
 -- lanes, `lane` says which of them a checkpoint is of, numbers are arrays as Postgres writes them, all else is JSON's, and
--- `nulls` has the places (from 1) of the fields that were said to be null.
+-- `nulls` has, also as such arrays, the places (from 1) at which a field was said to be null.
 create or replace function milepost_private.said(body jsonb)
 returns table (
   n int, lane int, job text, worker text, attempt int, seq bigint, at timestamptz, state text, reason text,
@@ -5257,9 +5257,15 @@ set search_path = ''
 as $$
 declare
   c         jsonb := body -> 'columns';
-  v_nulls   jsonb := c -> 'nulls';
   v_jobs    text[];
   v_workers text[];
+  -- Arrays, and not JSON that each row would have to be made into JSON for.
+  v_no_message    int[] := (c -> 'nulls' ->> 'message')::int[];
+  v_no_total      int[] := (c -> 'nulls' ->> 'items_total')::int[];
+  v_no_share      int[] := (c -> 'nulls' ->> 'worker_items_total')::int[];
+  v_no_cursor     int[] := (c -> 'nulls' ->> 'cursor')::int[];
+  v_no_rate_limit int[] := (c -> 'nulls' ->> 'rate_limited_until')::int[];
+  v_no_deadline   int[] := (c -> 'nulls' ->> 'processing_deadline_ms')::int[];
 begin
   if c is null then
     return query
@@ -5283,14 +5289,14 @@ begin
   v_workers := array(select jsonb_array_elements_text(c -> 'workers'));
   return query
   select t.n::int, t.lane, v_jobs[t.lane], v_workers[t.lane], t.attempt, t.seq, t.at::timestamptz, t.state, t.reason,
-         t.message, t.message is not null or (v_nulls -> 'message' @> to_jsonb(t.n)) is true,
-         t.items_total, t.items_total is not null or (v_nulls -> 'items_total' @> to_jsonb(t.n)) is true,
-         t.worker_items_total, t.worker_items_total is not null or (v_nulls -> 'worker_items_total' @> to_jsonb(t.n)) is true,
+         t.message, t.message is not null or coalesce(t.n = any (v_no_message), false),
+         t.items_total, t.items_total is not null or coalesce(t.n = any (v_no_total), false),
+         t.worker_items_total, t.worker_items_total is not null or coalesce(t.n = any (v_no_share), false),
          t.items_completed, t.items_failed, t.items_skipped, t.items_canceled, t.bytes_processed, nullif(t.batch, 'null'),
          case jsonb_typeof(t.stage) when 'object' then jsonb_build_array(t.stage) when 'array' then t.stage end,
-         nullif(t.items, 'null'), nullif(t.cursor, 'null'), nullif(t.cursor, 'null') is not null or (v_nulls -> 'cursor' @> to_jsonb(t.n)) is true,
-         t.rate_limited_until::timestamptz, t.rate_limited_until is not null or (v_nulls -> 'rate_limited_until' @> to_jsonb(t.n)) is true,
-         t.processing_deadline_ms, t.processing_deadline_ms is not null or (v_nulls -> 'processing_deadline_ms' @> to_jsonb(t.n)) is true,
+         nullif(t.items, 'null'), nullif(t.cursor, 'null'), nullif(t.cursor, 'null') is not null or coalesce(t.n = any (v_no_cursor), false),
+         t.rate_limited_until::timestamptz, t.rate_limited_until is not null or coalesce(t.n = any (v_no_rate_limit), false),
+         t.processing_deadline_ms, t.processing_deadline_ms is not null or coalesce(t.n = any (v_no_deadline), false),
          nullif(t.metadata, 'null'), t.kind, t.name, t.unit, t.traceparent
   from rows from (
     unnest((c ->> 'lane')::int[]), unnest((c ->> 'attempt')::int[]), unnest((c ->> 'seq')::bigint[]),
@@ -5335,41 +5341,39 @@ begin
     left join unnest(refs, job_ids) as r (job, job_id) on r.job = d.job
     left join milepost.jobs j on j.job_id = r.job_id
     left join milepost.lanes l on l.job_id = j.job_id and l.worker = d.worker
-  ), judged as materialized (
-    select s.*, k.job_id, k.attempt as current_attempt, k.seq as lane_seq, k.seen,
-           case when coalesce(k.kind, s.kind, 'default') <> all (caller.kinds) or s.kind <> all (caller.kinds) then 'not_allowed'
-                when k.job_id is null then case when s.attempt > 1 then 'unknown_attempt' else 'job_not_found' end
-                when s.attempt < k.attempt then 'stale_attempt'
-                when s.attempt > k.attempt then 'unknown_attempt' end as refusal
-    from said s join known k on k.lane = s.lane
-  ), places as (
-    -- Apart from all else that was said, since a window keeps its rows.
-    select g.n, max(g.seq) over (partition by g.lane) as last_seq,
+  ), places as materialized (
+    -- Apart from all else that was said: a window keeps and copies whole rows.
+    select g.*, max(g.seq) over (partition by g.lane) as last_seq,
            max(g.at) filter (where g.refusal is null) over (partition by g.lane) as last_at,
            row_number() over (partition by g.lane, g.attempt, g.seq order by g.n) as nth
-    from judged g
-  ), numbered as (
-    select g.*, p.last_seq, p.last_at, p.nth from judged g join places p on p.n = g.n
+    from (
+      select s.n, s.lane, s.attempt, s.seq, s.at, k.job_id, k.attempt as current_attempt, k.seq as lane_seq, k.seen,
+             case when coalesce(k.kind, s.kind, 'default') <> all (caller.kinds) or s.kind <> all (caller.kinds) then 'not_allowed'
+                  when k.job_id is null then case when s.attempt > 1 then 'unknown_attempt' else 'job_not_found' end
+                  when s.attempt < k.attempt then 'stale_attempt'
+                  when s.attempt > k.attempt then 'unknown_attempt' end as refusal
+      from said s join known k on k.lane = s.lane
+    ) g
   )
   select array_agg(row(
-      s.n, s.job, s.job_id, s.worker, coalesce(s.attempt, s.current_attempt),
+      s.n, s.job, p.job_id, s.worker, coalesce(s.attempt, p.current_attempt),
       -- Without seq, nth counts the lane's entries without one.
-      coalesce(s.seq, least(greatest(s.lane_seq, s.last_seq, -1)::numeric + s.nth, 9223372036854775806)::bigint),
-      s.seq is not null and (s.nth > 1 or coalesce(s.seen @> s.seq, false)),
-      s.refusal, s.current_attempt, coalesce(parse_checkpoints.at - (s.last_at - s.at), parse_checkpoints.at), s.state, s.reason,
+      coalesce(s.seq, least(greatest(p.lane_seq, p.last_seq, -1)::numeric + p.nth, 9223372036854775806)::bigint),
+      s.seq is not null and (p.nth > 1 or coalesce(p.seen @> s.seq, false)),
+      p.refusal, p.current_attempt, coalesce(parse_checkpoints.at - (p.last_at - s.at), parse_checkpoints.at), s.state, s.reason,
       s.message, s.names_message, s.items_total, s.names_total, s.worker_items_total, s.names_worker_total,
       s.items_completed, s.items_failed, s.items_skipped, s.items_canceled, s.bytes_processed,
       s.batch, s.stages, s.items, s.cursor, s.names_cursor, s.rate_limited_until, s.names_rate_limit,
       s.processing_deadline_ms, s.names_deadline, s.metadata, s.kind, s.name, s.unit, s.traceparent
-    )::milepost_private.entry order by s.n),
-    bool_or(s.refusal is not null), bool_or(s.stages is not null), bool_or(s.items is not null), bool_or(s.names_cursor),
+    )::milepost_private.entry),
+    bool_or(p.refusal is not null), bool_or(s.stages is not null), bool_or(s.items is not null), bool_or(s.names_cursor),
     bool_or(s.names_rate_limit or s.names_deadline or coalesce(s.kind, s.name, s.unit) is not null or s.metadata is not null)
   into entries, some_refused, some_stages, some_items, some_cursors, some_facts
-  from numbered s;
+  from said s join places p on p.n = s.n;
 end;
 $$;
 comment on function milepost_private.parse_checkpoints(milepost_private.caller, jsonb, text[], uuid[], timestamptz) is
-'A request''s checkpoints as entries in their order, and whether some are refused, have stages, items, cursors or facts. refs and job_ids say which job is meant by which name.';
+'A request''s checkpoints as entries in no order, and whether some are refused, have stages, items, cursors or facts. refs and job_ids say which job is meant by which name.';
 revoke execute on function milepost_private.parse_checkpoints(milepost_private.caller, jsonb, text[], uuid[], timestamptz) from public, anon, authenticated;
 grant execute on function milepost_private.parse_checkpoints(milepost_private.caller, jsonb, text[], uuid[], timestamptz) to service_role;
 
@@ -5795,8 +5799,10 @@ language plpgsql
 stable
 set search_path = ''
 as $$
+declare
+  v_results jsonb;
+  v_errors  jsonb;
 begin
-  return (
   with heard as (
     select e.job_id, min(e.n) as n,
            count(*) filter (where e.refusal is null and not e.is_duplicate) as accepted,
@@ -5808,45 +5814,47 @@ begin
     where e.job_id is not null and coalesce(e.refusal, '') not in ('unknown_attempt', 'not_allowed')
     group by e.job_id
   )
-  select jsonb_build_object(
-    'results', coalesce((
-      select jsonb_agg(jsonb_build_object(
-        'job', j.key, 'job_id', j.job_id, 'attempt', j.attempt, 'state', j.state, 'version', j.version,
-        'accepted', h.accepted, 'duplicates', h.duplicates,
-        'directive', case
-          -- Also of an attempt that ended while this request was recorded.
-          when h.attempt < j.attempt or j.state = 'failed' then 'stop'
-          when j.state in ('canceling', 'canceled') then 'cancel'
-          when j.state in ('pausing', 'paused') then 'pause'
-          else 'continue' end,
-        'percent_complete', f.percent_complete, 'eta_ms', f.eta_ms, 'next_checkpoint_ms', c.interval_ms,
-        'suggested_batch_items', case when h.items_per_ms is not null then least(greatest(round(h.items_per_ms * c.interval_ms), 1), 1e9) end
-      ) order by h.n)
-      from heard h
-      join milepost.jobs j on j.job_id = h.job_id
-      left join milepost_private.pulses p on p.job_id = j.job_id
-      left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
-      join milepost.tenants t on t.tenant_id = j.tenant_id
-      left join milepost_private.tenant_loads o on o.tenant_id = j.tenant_id
-      -- If each job at work sent each checkpoint by itself, they would together take half of what the tenant may send.
-      cross join lateral (select greatest(1000, 2000.0 * o.jobs_at_work / t.requests_per_s)) c (interval_ms)
-      cross join lateral milepost_private.figures(j, p, k, checkpoints_answer.at) f), '[]'),
-    'errors', coalesce((
-      select jsonb_agg(jsonb_build_object(
-        'index', coalesce((indexes -> (e.n - 1))::int, e.n - 1),
-        'code', e.refusal,
-        'message', case e.refusal
-          when 'stale_attempt' then format('Expected attempt %s of job %s; this is from attempt %s, which is over.', e.current_attempt, e.job, e.attempt)
-          when 'not_allowed' then format('Expected a job of a kind that the key is for; %s is none.', e.job)
-          when 'unknown_attempt' then format('Expected attempt %s of job %s; found attempt %s, which has not begun.', coalesce(e.current_attempt, 1), e.job, e.attempt)
-          else format('Expected a job with this id; %s is not one.', e.job) end,
-        'hint', case e.refusal
-          when 'stale_attempt' then 'Stop: another worker may have taken over from the last cursor.'
-          when 'not_allowed' then 'Use a key for this kind, or one without kinds.'
-          when 'unknown_attempt' then 'Use the attempt that create, claim or the last answer gave, or leave it out.'
-          else 'Check the id, or use a key of your own to create a job.' end
-      ) order by e.n)
-      from unnest(entries) e where some_refused and e.refusal is not null), '[]')));
+  select jsonb_agg(jsonb_build_object(
+    'job', j.key, 'job_id', j.job_id, 'attempt', j.attempt, 'state', j.state, 'version', j.version,
+    'accepted', h.accepted, 'duplicates', h.duplicates,
+    'directive', case
+      -- Also of an attempt that ended while this request was recorded.
+      when h.attempt < j.attempt or j.state = 'failed' then 'stop'
+      when j.state in ('canceling', 'canceled') then 'cancel'
+      when j.state in ('pausing', 'paused') then 'pause'
+      else 'continue' end,
+    'percent_complete', f.percent_complete, 'eta_ms', f.eta_ms, 'next_checkpoint_ms', c.interval_ms,
+    'suggested_batch_items', case when h.items_per_ms is not null then least(greatest(round(h.items_per_ms * c.interval_ms), 1), 1e9) end
+  ) order by h.n)
+  into v_results
+  from heard h
+  join milepost.jobs j on j.job_id = h.job_id
+  left join milepost_private.pulses p on p.job_id = j.job_id
+  left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
+  join milepost.tenants t on t.tenant_id = j.tenant_id
+  left join milepost_private.tenant_loads o on o.tenant_id = j.tenant_id
+  -- If each job at work sent each checkpoint by itself, they would together take half of what the tenant may send.
+  cross join lateral (select greatest(1000, 2000.0 * o.jobs_at_work / t.requests_per_s)) c (interval_ms)
+  cross join lateral milepost_private.figures(j, p, k, checkpoints_answer.at) f;
+  if some_refused then
+    select jsonb_agg(jsonb_build_object(
+      'index', coalesce((indexes -> (e.n - 1))::int, e.n - 1),
+      'code', e.refusal,
+      'message', case e.refusal
+        when 'stale_attempt' then format('Expected attempt %s of job %s; this is from attempt %s, which is over.', e.current_attempt, e.job, e.attempt)
+        when 'not_allowed' then format('Expected a job of a kind that the key is for; %s is none.', e.job)
+        when 'unknown_attempt' then format('Expected attempt %s of job %s; found attempt %s, which has not begun.', coalesce(e.current_attempt, 1), e.job, e.attempt)
+        else format('Expected a job with this id; %s is not one.', e.job) end,
+      'hint', case e.refusal
+        when 'stale_attempt' then 'Stop: another worker may have taken over from the last cursor.'
+        when 'not_allowed' then 'Use a key for this kind, or one without kinds.'
+        when 'unknown_attempt' then 'Use the attempt that create, claim or the last answer gave, or leave it out.'
+        else 'Check the id, or use a key of your own to create a job.' end
+    ) order by e.n)
+    into v_errors
+    from unnest(entries) e where e.refusal is not null;
+  end if;
+  return jsonb_build_object('results', coalesce(v_results, '[]'), 'errors', coalesce(v_errors, '[]'));
 end;
 $$;
 comment on function milepost_private.checkpoints_answer(milepost_private.entry[], boolean, jsonb, timestamptz) is
@@ -6031,12 +6039,15 @@ begin
     from unnest(v_entries) e
     group by e.job_id, e.worker
   ), at_cursor as (
-    select e.job_id, e.worker, max(e.items_completed) as completed, max(e.bytes_processed) as bytes,
-           (array_agg(e.items_failed order by e.seq desc) filter (where e.items_failed is not null))[1] as failed,
-           (array_agg(e.items_skipped order by e.seq desc) filter (where e.items_skipped is not null))[1] as skipped,
-           (array_agg(e.items_canceled order by e.seq desc) filter (where e.items_canceled is not null))[1] as canceled
-    from unnest(v_entries) e join folded f on f.job_id = e.job_id and f.worker = e.worker
-    where e.seq <= f.cursor_seq
+    -- Mostly the cursor came with the greatest seq, and all of it is folded already.
+    select f.job_id, f.worker, f.completed, f.bytes, f.failed, f.skipped, f.canceled from folded f where f.cursor_seq = f.seq
+    union all
+    select e.job_id, e.worker, max(e.items_completed), max(e.bytes_processed),
+           (array_agg(e.items_failed order by e.seq desc) filter (where e.items_failed is not null))[1],
+           (array_agg(e.items_skipped order by e.seq desc) filter (where e.items_skipped is not null))[1],
+           (array_agg(e.items_canceled order by e.seq desc) filter (where e.items_canceled is not null))[1]
+    from folded f join unnest(v_entries) e on e.job_id = f.job_id and e.worker = f.worker
+    where f.cursor_seq between 0 and f.seq - 1 and e.seq <= f.cursor_seq
     group by e.job_id, e.worker
   ), next as (
     select f.*, l.worker is null as is_new, coalesce(l.first_checkpoint_at, v_now) as first_checkpoint_at,

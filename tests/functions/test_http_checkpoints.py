@@ -210,7 +210,7 @@ def test_many_checkpoints_reach_the_database_as_columns(api: Client, fake: FakeP
         "seq": "{" + "".join(f"{n}," for n in range(20)) + "null}",
         "items_total": "{" + ",".join(["null"] * 21) + "}",
         "cursor": [*(entry["cursor"] for entry in entries), None],
-        "nulls": {"items_total": [21]},
+        "nulls": {"items_total": "{21}"},
     }
 
 
