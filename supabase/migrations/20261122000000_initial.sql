@@ -6178,7 +6178,9 @@ begin
 
   -- HISTORY, and from it what a late cursor had counted.
   with counted as materialized (
-    select j.job_id, j.items_skipped as skipped, t.* from milepost.jobs j cross join lateral milepost_private.tally_of(j) t
+    select j.job_id, j.items_skipped as skipped, least(t.settled::numeric, 9223372036854775807)::bigint as done,
+           case when t.total is not null then least(t.total::numeric, 9223372036854775807)::bigint end as total  -- least() skips nulls
+    from milepost.jobs j cross join lateral milepost_private.tally_of(j) t
     where j.job_id = any (v_jobs)
   )
   insert into milepost.checkpoints (tenant_id, job_id, attempt, worker, seq, at, received_at, state, items_total, items_completed,
@@ -6188,9 +6190,7 @@ begin
          e.at, v_now, e.state, e.items_total,
          e.items_completed, e.items_failed, e.items_skipped, e.items_canceled, e.bytes_processed, (e.batch ->> 'items')::bigint,
          (e.batch ->> 'duration_ms')::double precision, (e.batch ->> 'bytes')::bigint, e.stages, e.message, e.names_cursor,
-         least(t.settled::numeric, 9223372036854775807),
-         case when t.total is not null then least(t.total::numeric, 9223372036854775807) end, t.skipped,  -- least() skips nulls
-         e.traceparent
+         t.done, t.total, t.skipped, e.traceparent
   from unnest(v_entries) e
   join counted t on t.job_id = e.job_id
   where not e.is_duplicate
