@@ -3563,8 +3563,8 @@ create table if not exists milepost_private.measurements (
   bytes_processed bigint,
   ended           text,
   job_s           double precision,
-  constraint measurements_pkey primary key (tenant_id, measurement_id),
-  constraint measurements_tenant_exists foreign key (tenant_id) references milepost.tenants (tenant_id) on delete cascade
+  -- No foreign key: each request would lock the row of its tenant, which all the others lock too.
+  constraint measurements_pkey primary key (tenant_id, measurement_id)
 );
 comment on table milepost_private.measurements is
 'What happened within the last minutes: a recorded request (checkpoints, duration_ms), or a rise of a job''s counts or its end.';
@@ -3764,6 +3764,7 @@ begin
   )
   insert into milepost_private.totals as t
   select m.* from milepost_private.measured(roll_up_measurements.before) m
+  where exists (select from milepost.tenants n where n.tenant_id = m.tenant_id)  -- those of a tenant that is gone go, too
   on conflict on constraint totals_pkey do update set
     checkpoints = t.checkpoints + excluded.checkpoints, ingest_ms = t.ingest_ms + excluded.ingest_ms,
     ingest_buckets = milepost_private.added(t.ingest_buckets, excluded.ingest_buckets),

@@ -33,3 +33,31 @@ def test_nearly_all_updates_of_running_jobs_are_hot(
         updated, hot = updated - before[table][0], hot - before[table][1]
         assert updated >= JOBS * (REQUESTS - 1), table
         assert hot >= 0.95 * updated, (table, updated, hot)
+
+
+def test_a_request_locks_no_row_that_other_requests_need(database: Database, tenant: str) -> None:
+    def locks() -> list[dict[str, object]]:
+        return database.rows(
+            "select t.xmax::text, o.xmax::text as load_xmax from milepost.tenants t "
+            "join milepost_private.tenant_loads o using (tenant_id) where t.tenant_id = %s",
+            tenant,
+        )
+
+    database.record(tenant, {"job": "locks", "items_completed": 1, "items_total": 99})
+    before = locks()
+    database.record(tenant, {"job": "locks", "items_completed": 2, "items_total": 99})
+    assert locks() == before
+
+
+def test_what_was_measured_of_a_tenant_that_is_gone_stops_no_sweep(database: Database) -> None:
+    (made,) = database.rows("select milepost.create_tenant('leaver') ->> 'tenant_id' as tenant_id")
+    database.record(made["tenant_id"], {"job": "left", "items_completed": 1})
+    database.rows(
+        "update milepost_private.measurements set measured_at = now() - interval '1 hour' returning 1"
+    )
+    database.rows("delete from milepost.tenants where tenant_id = %s returning 1", made["tenant_id"])
+    database.rows("select milepost.sweep()")
+    assert (
+        database.rows("select 1 from milepost_private.measurements where tenant_id = %s", made["tenant_id"])
+        == []
+    )
