@@ -140,7 +140,7 @@ class History:
         self.connection = connection
         self.user = str(uuid.uuid4())
         self.tenant = self._one("select milepost.create_tenant('bench') ->> 'tenant_id'")
-        self._one("select milepost.add_member(%s, %s, 'operator')", self.tenant, self.user)
+        self._one("select milepost.add_member(%s, %s, 'admin')", self.tenant, self.user)
         for second in range(0, 101, 10):
             state = {"state": "completed"} if second == 100 else {}
             entry = {
