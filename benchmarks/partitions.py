@@ -83,7 +83,7 @@ def fill_many(history: History, checkpoints: int, data: Path) -> int:
     """Gives the carriers so many checkpoints in all, or as many as the disk allows; returns how many."""
     each = checkpoints // len(CARRIERS)
     by_day = [
-        key
+        str(key)
         for (key,) in history.connection.execute(
             "select key from milepost.jobs where key = any (%s) order by created_at",
             ([f"run-{n}" for n in CARRIERS],),

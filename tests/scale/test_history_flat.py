@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import psycopg
 import pytest
+from psycopg.rows import args_row
 from scratch_database import Database
 
 from benchmarks.history import QUESTIONS, History, Question
@@ -101,10 +102,12 @@ def read(history: History, question: Question) -> Read:
 
 
 def counters(history: History) -> dict[str, tuple[int, int, bool]]:
-    return {
-        table: (rows, scans, is_long)
-        for table, rows, scans, is_long in history.connection.execute(READS.encode(), (LONG,)).fetchall()
-    }
+    with history.connection.cursor(row_factory=args_row(counter)) as cursor:
+        return dict(cursor.execute(READS.encode(), (LONG,)).fetchall())
+
+
+def counter(table: str, rows: int, scans: int, is_long: bool) -> tuple[str, tuple[int, int, bool]]:
+    return table, (rows, scans, is_long)
 
 
 def test_no_question_reads_more_because_the_history_is_twelve_times_longer(measured: Measured) -> None:
@@ -156,3 +159,19 @@ def test_every_read_of_a_member_is_among_the_questions(measured: Measured) -> No
     texts = " ".join(question for question in (QUESTIONS | OTHERS).values() if isinstance(question, str))
     asked = set(re.findall(r"milepost\.(\w+)\(", texts))
     assert {name for (name,) in functions} - asked == set()
+
+
+@pytest.mark.parametrize(
+    "text", ["run-4711", "Import 47", "nightly import 12", "run-9 nightly", "import", "run-", "0% x_"]
+)
+def test_a_search_finds_what_contains_the_text_whichever_of_its_words_is_looked_for(
+    measured: Measured, text: str
+) -> None:
+    page = measured.history.ask(f"""select milepost.search_jobs(q => '{text}', "limit" => 200)""")
+    assert isinstance(page, dict)
+    containing = measured.history.connection.execute(
+        "select j.key from milepost.jobs j where strpos(lower(j.key || ' ' || j.name || ' ' || j.kind || coalesce(' ' || j.error, '')),"
+        " lower(%s)) > 0 order by j.created_at desc, j.job_id desc limit 200",
+        (text,),
+    ).fetchall()
+    assert [job["job"] for job in page["jobs"]] == [key for (key,) in containing]
