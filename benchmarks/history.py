@@ -20,7 +20,7 @@ from functools import cached_property
 import psycopg
 from psycopg.types.json import Jsonb
 
-from milepost.local.postgres import Postgres
+from milepost.local.postgres import SETTINGS, Postgres
 from milepost.local.schema import build
 from milepost.local.stack import HERE
 
@@ -240,6 +240,9 @@ def show(sizes: Sequence[int], answers: Iterator[tuple[str, list[list[float]]]])
 
 def main() -> None:
     sizes = [int(size) for size in sys.argv[1:]] or SIZES
+    # New rows fill gaps in old pages, so 10,000 active jobs lie in as many pages: what the local stack has for tests cannot hold
+    # them for three databases.
+    SETTINGS["shared_buffers"] = "1GB"
     with Postgres() as postgres, ExitStack() as connections:
         histories = []
         for size in sizes:
@@ -254,7 +257,7 @@ def main() -> None:
             histories.append(history)
         print(f"load {os.getloadavg()[0]:.2f}")
         show(sizes, asked(histories, QUESTIONS))
-        show(sizes, asked(histories, OF_ALL, rounds=5))
+        show(sizes, asked(histories, OF_ALL, rounds=3))
         print(f"load {os.getloadavg()[0]:.2f}")
 
 
