@@ -8296,12 +8296,12 @@ begin
     from milepost_private.not_on_time(array(select milepost_private.my_tenants()), now()) n;
   end if;
   -- An index of trigrams walks through all jobs that have one, also where the text's other words are rare: most keys begin alike.
-  -- So a word that none of a thousand texts has, as the planner's sample shows, is looked for alone, and the whole among what it finds.
+  -- So a word that hardly any of a thousand texts has, the planner's sample, is looked for alone, and the whole among what it finds.
   if q ~ '[^[:alnum:]]' then
     select w into v_rare
     from regexp_split_to_table(lower(q), '[^[:alnum:]]+') w
-    where length(w) >= 4 and not exists (
-      select from pg_catalog.pg_stats s cross join lateral unnest(s.histogram_bounds::text::text[]) b
+    where length(w) >= 4 and 2 >= (
+      select count(*) from pg_catalog.pg_stats s cross join lateral unnest(s.histogram_bounds::text::text[]) b
       where s.schemaname = 'milepost' and s.tablename = 'jobs' and s.attname = 'search_text' and strpos(b, w) > 0)
     order by length(w) desc
     limit 1;
