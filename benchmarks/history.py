@@ -1,27 +1,31 @@
-"""What questions cost in SQL with 10,000 active jobs, at ten thousand finished jobs and at a million.
+"""What questions cost in SQL with 10,000 active jobs, beside ten thousand, a hundred thousand and a million finished jobs.
 
 One tenant owns them all, which is the worst case; the questions are asked as its member asks them, under row level security.
 A thousand of the finished jobs ended within the last day, all others in the 30 days before. Rows are inserted by sets, past the
-triggers, since nothing here measures writing. Takes five minutes and 4 GB.
+triggers, since nothing here measures writing. Takes ten minutes and 5 GB.
 
-    python -m benchmarks.history [finished jobs]
+    python -m benchmarks.history [finished jobs ...]
 """
 
 import json
+import os
 import statistics
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from functools import cached_property
 
 import psycopg
 from psycopg.types.json import Jsonb
 
-from milepost.local.postgres import Postgres
+from milepost.local.postgres import SETTINGS, Postgres
 from milepost.local.schema import build
 from milepost.local.stack import HERE
 
-SMALL, LARGE, ACTIVE = 10_000, 1_000_000, 10_000
+SIZES = (10_000, 100_000, 1_000_000)
+ACTIVE = 10_000
 ROUNDS = 30
 
 TEMPLATE = """
@@ -66,27 +70,56 @@ select %(tenant)s, m.job_id, g, 'job.progress', m.created_at, m.job_id from made
 drop table made;
 """
 
-QUESTIONS: dict[str, str] = {
+Question = str | Callable[["History"], object]
+
+# Where a longer history would have more to answer, all are asked for as many jobs as ten thousand have.
+QUESTIONS: dict[str, Question] = {
     "list": "select milepost.search_jobs()",
-    "list, page 5": "select milepost.search_jobs(after => {after})",
+    "list, page 5": lambda history: history.ask(
+        f"select milepost.search_jobs(after => '{history.fifth_page}')"
+    ),
     "search, a common word": "select milepost.search_jobs(q => 'import')",
-    "search, a rare word": "select milepost.search_jobs(q => 'marmalade')",
+    "search, a rare word": """select milepost.search_jobs(q => 'marmalade', "limit" => 2)""",
     "search, no such word": "select milepost.search_jobs(q => 'zebra crossing')",
-    "search by key": "select milepost.search_jobs(q => 'run-4711')",
+    "search by key": "select milepost.search_jobs(q => 'run-4711 ')",
     "search by state": "select milepost.search_jobs(state => array['failed'])",
     "search by active state": "select milepost.search_jobs(state => array['paused'])",
     "search by kind": "select milepost.search_jobs(kind => array['kind-7'])",
     "search by a kind that is none": "select milepost.search_jobs(kind => array['none'])",
     "search by time": "select milepost.search_jobs(since => now() - interval '20 days', until => now() - interval '19 days')",
-    "search by owner": "select milepost.search_jobs(owner => md5('owner-7')::uuid)",
+    "search by owner": """select milepost.search_jobs(owner => md5('owner-7')::uuid, "limit" => 40)""",
     "search by metadata": "select milepost.search_jobs(metadata => jsonb_build_object('commit', md5('4711')))",
-    "search by common metadata": """select milepost.search_jobs(metadata => '{{"team": "team-3"}}')""",
-    "search by failed of an owner": "select milepost.search_jobs(state => array['failed'], owner => md5('owner-3')::uuid)",
+    "search by common metadata": """select milepost.search_jobs(metadata => '{"team": "team-3"}')""",
+    "search by failed of an owner": "select milepost.search_jobs("
+    """state => array['failed'], owner => md5('owner-3')::uuid, "limit" => 20)""",
+    "what ends soonest": "select milepost.search_jobs(sort => 'finishing')",
     "stuck": "select * from milepost.get_stuck_jobs()",
     "health": "select milepost.get_jobs_health()",
+    "counts": "select milepost.job_counts()",
+    "metrics": "select milepost.get_system_metrics()",
     "loading progress": "select milepost.get_loading_progress()",
-    "what ends soonest": "select milepost.search_jobs(sort => 'finishing')",
+    "stream: snapshot of all": """select milepost.search_jobs("limit" => 200)""",
+    "stream: what is new": lambda history: history.ask(
+        "select milepost.stream_events(array(select t.tenant_id from milepost.tenants t),"
+        " (select s.last_value - 100 from milepost.events_event_id_seq s))",
+        role="service_role",
+    ),
     "one job": "select milepost.get_job_progress('run-' || (1 + random() * 1999)::int)",
+    "one job's health": "select milepost.get_job_health('run-' || (1 + random() * 1999)::int)",
+    "one job: why": "select milepost.explain_job('live-' || (1 + random() * 199)::int)",
+    "one job: checkpoints": "select milepost.list_checkpoints('run-' || (1 + random() * 1999)::int)",
+    "one job: events": "select milepost.list_events('run-' || (1 + random() * 1999)::int)",
+    "one job: items": "select milepost.list_items('run-' || (1 + random() * 1999)::int)",
+    "one job: predictions": "select milepost.job_predictions('run-' || (1 + random() * 1999)::int)",
+    "ended last": "select milepost.list_finished_jobs()",
+    "ended on a day, failed": "select milepost.list_finished_jobs(until => now() - interval '1 day', state => array['failed'])",
+    "history of a day": "select milepost.job_history_stats(since => now() - interval '1 day', by => 'kind')",
+}
+
+# What is asked for grows with the history.
+OF_ALL: dict[str, Question] = {
+    "history of 30 days": "select milepost.job_history_stats()",
+    "view job_performance": "select jsonb_agg(p) from milepost.job_performance p",
 }
 
 
@@ -107,7 +140,7 @@ class History:
         self.connection = connection
         self.user = str(uuid.uuid4())
         self.tenant = self._one("select milepost.create_tenant('bench') ->> 'tenant_id'")
-        self._one("select milepost.add_member(%s, %s, 'operator')", self.tenant, self.user)
+        self._one("select milepost.add_member(%s, %s, 'admin')", self.tenant, self.user)
         for second in range(0, 101, 10):
             state = {"state": "completed"} if second == 100 else {}
             entry = {
@@ -156,82 +189,78 @@ class History:
         )
         self.connection.execute("vacuum analyze milepost_private.pulses")
 
-    def ask(self, question: str) -> object:
-        """The answer, as the member gets it; `took` is how long it took, in ms."""
+    def ask(self, question: Question, role: str = "authenticated") -> object:
+        """The answer, as the member (or another role) gets it; `took` is how long it took, in ms."""
+        if callable(question):
+            return question(self)
         with self.connection.transaction():
-            self._one("select set_config('role', 'authenticated', true)")
-            claims = json.dumps({"role": "authenticated", "sub": self.user})
+            self._one("select set_config('role', %s, true)", role)
+            claims = json.dumps({"role": role, "sub": self.user})
             self._one("select set_config('request.jwt.claims', %s, true)", claims)
             began = time.perf_counter()
             answer = self._one(question)
             self.took = (time.perf_counter() - began) * 1000
         return answer
 
-    def drop_takes(self, checkpoints: int) -> float:
-        """Milliseconds to drop a day with so many checkpoints."""
-        self._one("select milepost_private.make_partitions('2020-01-01', '2020-01-01')")
-        self.connection.execute(
-            b"insert into milepost.checkpoints (tenant_id, job_id, attempt, worker, seq, at, received_at)"
-            b" select %s, %s, 1, 'main', n, '2020-01-01', '2020-01-01 12:00Z' from generate_series(1, %s) n",
-            (self.tenant, self.template, checkpoints),
-        )
-        self.connection.execute("checkpoint")
-        began = time.perf_counter()
-        assert self._one("select milepost_private.drop_partitions('2020-01-02')") == 2
-        return (time.perf_counter() - began) * 1000
-
-
-def asked(small: History, large: History) -> Iterator[tuple[str, list[float], list[float]]]:
-    """Each question with what it took in ms, asked of both in turn, so that other work on the machine is shared."""
-    pages = {}
-    for history in (small, large):
+    @cached_property
+    def fifth_page(self) -> str:
+        """Where the list's fifth page begins."""
         after = "null"
         for _ in range(4):
-            page = history.ask(f"select milepost.search_jobs(after => {after})")
+            page = self.ask(f"select milepost.search_jobs(after => {after})")
             assert isinstance(page, dict)
             after = f"'{page['next']}'"
-        pages[history] = after
-    for name, question in QUESTIONS.items():
-        if name in ("stuck", "health"):
-            small.refresh()
-            large.refresh()
-        took: dict[History, list[float]] = {small: [], large: []}
-        for place in range(ROUNDS + 3):
-            for history in (small, large):
-                history.ask(question.format(after=pages[history]))
-                took[history] += [history.took] if place >= 3 else []
-        yield name, took[small], took[large]
+        return after.strip("'")
+
+
+def asked(
+    histories: Sequence[History], questions: Mapping[str, Question], rounds: int = ROUNDS
+) -> Iterator[tuple[str, list[list[float]]]]:
+    """Each question with what it took in ms, asked of all in turn, so that other work on the machine is shared."""
+    for name, question in questions.items():
+        for history in histories:
+            history.refresh()
+        took: list[list[float]] = [[] for _ in histories]
+        for place in range(rounds + 3):
+            for history, times in zip(histories, took, strict=True):
+                history.ask(question)
+                times += [history.took] if place >= 3 else []
+        yield name, took
+
+
+def show(sizes: Sequence[int], answers: Iterator[tuple[str, list[list[float]]]]) -> None:
+    """A line for each question: its median and 95th percentile in ms at each size, and the medians' growth."""
+    print(f"{'question':<32}" + "".join(f"{size:>12,} {'p95':>7}" for size in sizes) + f" {'growth':>7}")
+    for name, took in answers:
+        middle = [statistics.median(times) for times in took]
+        tail = [statistics.quantiles(times, n=20)[-1] for times in took]
+        figures = "".join(f"{m:>12.1f} {t:>7.1f}" for m, t in zip(middle, tail, strict=True))
+        print(f"{name:<32}{figures} {middle[-1] / middle[0]:>7.2f}", flush=True)
 
 
 def main() -> None:
-    finished = int(sys.argv[1]) if len(sys.argv) > 1 else LARGE
-    with Postgres() as postgres:
-        urls = [postgres.create_database(name) for name in ("small", "large")]
-        for url in urls:
+    sizes = [int(size) for size in sys.argv[1:]] or SIZES
+    # What the local stack has for tests does not hold the active jobs of three databases.
+    SETTINGS["shared_buffers"] = "1GB"
+    with Postgres() as postgres, ExitStack() as connections:
+        histories = []
+        for size in sizes:
+            url = postgres.create_database(f"history_{size}")
             install(url)
-        with (
-            psycopg.connect(urls[0], autocommit=True) as first,
-            psycopg.connect(urls[1], autocommit=True) as second,
-        ):
-            small, large = History(first), History(second)
-            for history, jobs in ((small, SMALL), (large, finished)):
-                for start in range(1, jobs + 1, 90_000):
-                    history.grow(start, min(start + 89_999, jobs))
-                history.grow(1, ACTIVE, active=True)
-                history.settle()
-            print(f"{'question':<32} {SMALL:>10,} {'p95':>7} {finished:>10,} {'p95':>7} {'growth':>7}")
-            for name, few, many in asked(small, large):
-                middle = [statistics.median(took) for took in (few, many)]
-                tail = [statistics.quantiles(took, n=20)[-1] for took in (few, many)]
-                print(
-                    f"{name:<32} {middle[0]:>10.1f} {tail[0]:>7.1f} {middle[1]:>10.1f} {tail[1]:>7.1f}"
-                    f" {middle[1] / middle[0]:>7.2f}",
-                    flush=True,
-                )
-            for rows in (1_000, 300_000):
-                print(
-                    f"dropping a day of {rows:,} checkpoints: {min(large.drop_takes(rows) for _ in range(3)):.1f} ms"
-                )
+            connection = connections.enter_context(psycopg.connect(url, autocommit=True))
+            history = History(connection)
+            # Before the others, so that they lie side by side as jobs of one time do; after them they would fill gaps that only
+            # rows inserted as ended leave.
+            history.grow(1, ACTIVE, active=True)
+            for first in range(1, size + 1, 90_000):
+                history.grow(first, min(first + 89_999, size))
+            history.grow(ACTIVE + 1, ACTIVE + 50, active=True)  # theirs are the newest events
+            history.settle()
+            histories.append(history)
+        print(f"load {os.getloadavg()[0]:.2f}")
+        show(sizes, asked(histories, QUESTIONS))
+        show(sizes, asked(histories, OF_ALL, rounds=3))
+        print(f"load {os.getloadavg()[0]:.2f}")
 
 
 if __name__ == "__main__":

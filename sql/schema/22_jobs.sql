@@ -66,6 +66,9 @@ create index if not exists jobs_by_kind on milepost.jobs (tenant_id, kind, creat
 create index if not exists jobs_by_owner on milepost.jobs (tenant_id, owner_id, created_at desc, job_id desc) where owner_id is not null;
 create index if not exists jobs_that_failed on milepost.jobs (tenant_id, state, created_at desc, job_id desc)
   where state in ('failed', 'canceled');
+-- What failed lately is asked for again and again: were it looked for among all that ended lately, it would follow how many succeed.
+create index if not exists jobs_failed_last on milepost.jobs (tenant_id, finished_at desc, job_id desc) include (kind)
+  where state = 'failed';
 create index if not exists jobs_with_a_limit on milepost.jobs (tenant_id)
   where finished_at is null and (stall_after_ms is not null or processing_deadline_ms is not null);
 create index if not exists jobs_by_metadata on milepost.jobs using gin (ended_metadata jsonb_path_ops) where ended_metadata is not null;

@@ -12,8 +12,13 @@ immutable
 set search_path = ''
 as $$
 declare
-  f milepost_private.figures := milepost_private.figures(job, pulse, kind, at);
+  f milepost_private.figures;
 begin
+  -- GUARD: nobody works on it, so it has no finish time
+  if sort = 'finishing' and job.state in ('pending', 'retrying', 'paused') then
+    return 'Infinity';
+  end if;
+  f := milepost_private.figures(job, pulse, kind, at);
   if sort = 'finishing' then
     -- A job that has no finish time comes after all that have one.
     return coalesce(f.eta_ms::double precision, 'Infinity');

@@ -13,6 +13,7 @@ returns jsonb
 language plpgsql
 stable
 set search_path = ''
+set plan_cache_mode = 'force_custom_plan'  -- an hour and a month of jobs want other plans
 as $$
 declare
   v_until   timestamptz := coalesce(until, now());

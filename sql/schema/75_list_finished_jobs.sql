@@ -14,6 +14,7 @@ returns jsonb
 language plpgsql
 stable
 set search_path = ''
+set plan_cache_mode = 'force_custom_plan'  -- so that what failed is found in the index of what failed
 as $$
 declare
   v_size    int := milepost_private.page_size("limit");
@@ -35,7 +36,9 @@ begin
       where j.tenant_id = t.tenant_id
         and j.finished_at >= v_since and j.finished_at < v_until
         and (list_finished_jobs.kind is null or j.kind = any (list_finished_jobs.kind))
-        and (list_finished_jobs.state is null or j.state = any (list_finished_jobs.state))
+        and case when list_finished_jobs.state is null then true
+                 when cardinality(list_finished_jobs.state) = 1 then j.state = list_finished_jobs.state[1]
+                 else j.state = any (list_finished_jobs.state) end
         and (list_finished_jobs.q is null
              or strpos(j.search_text, lower(list_finished_jobs.q)) > 0)
         and (v_after is null or (j.finished_at, j.job_id) < ((v_after ->> 0)::timestamptz, (v_after ->> 1)::uuid))

@@ -9,30 +9,37 @@ set search_path = ''
 as $$
 declare
   v_tenants uuid[] := array(select milepost_private.my_tenants());
+  v_jobs    bigint;
+  v_odd     uuid[];
   v_health  jsonb;
 begin
-  with judged as (
+  -- Nearly all jobs have no reason: one look counts all, and keeps the ids of those that have one.
+  select count(*), array_agg(j.job_id) filter (where
+    j.state = 'failed' or j.finished_at is null and j.rate_limited_until > now()
+    or j.items_failed > 0.05 * (j.items_completed::double precision + j.items_failed + j.items_skipped + j.items_canceled))
+  into v_jobs, v_odd
+  from milepost.jobs j
+  where j.tenant_id = any (v_tenants) and (j.finished_at is null or j.finished_at > now() - interval '1 day');
+
+  with off as materialized (
+    select v.job_id, v.liveness from milepost_private.not_on_time(v_tenants, now()) v
+  ), judged as (
     select j.key, case
       when j.state = 'failed' then 'failed'
-      when v.liveness is not null then v.liveness
+      when o.liveness is not null then o.liveness
       when j.finished_at is null and j.rate_limited_until > now() then 'rate_limited'
-      when j.items_failed > 0.05 * (j.items_completed::double precision + j.items_failed + j.items_skipped + j.items_canceled)
-        then 'many_errors' end as reason
-    from milepost.jobs j
-    left join milepost_private.not_on_time(v_tenants, now()) v on v.job_id = j.job_id
-    where j.tenant_id = any (v_tenants)
-      and (j.finished_at is null or j.finished_at > now() - interval '1 day')
-  ), examples as (
-    -- Nearly all jobs have no reason: these are counted, and not sorted.
-    select j.reason, (array_agg(j.key order by j.key))[1:5] as keys from judged j where j.reason is not null group by j.reason
+      else 'many_errors' end as reason
+    from (select unnest(v_odd) as job_id union select f.job_id from off f) i
+    join milepost.jobs j on j.job_id = i.job_id
+    left join off o on o.job_id = i.job_id
   ), reasons as (
     select j.reason, count(*) as jobs, j.reason in ('failed', 'stalled', 'lost') as is_critical,
-           (select e.keys from examples e where e.reason = j.reason) as examples
+           (array_agg(j.key order by j.key))[1:5] as examples
     from judged j group by j.reason
   )
   select jsonb_build_object(
-    'overall_status', case when bool_or(r.is_critical) then 'Critical' when count(r.reason) > 0 then 'Warning' else 'Healthy' end,
-    'total_jobs', coalesce(sum(r.jobs), 0), 'healthy_count', coalesce(sum(r.jobs) filter (where r.reason is null), 0),
+    'overall_status', case when bool_or(r.is_critical) then 'Critical' when count(*) > 0 then 'Warning' else 'Healthy' end,
+    'total_jobs', v_jobs, 'healthy_count', v_jobs - coalesce(sum(r.jobs), 0),
     'warning_count', coalesce(sum(r.jobs) filter (where not r.is_critical), 0),
     'critical_count', coalesce(sum(r.jobs) filter (where r.is_critical), 0),
     'reasons', coalesce(jsonb_agg(jsonb_build_object(
@@ -41,7 +48,7 @@ begin
         when 'failed' then '%s failed within a day.' when 'stalled' then '%s made no progress for longer than is usual.'
         when 'lost' then '%s not heard from any more.' when 'late' then '%s late.' when 'rate_limited' then '%s waiting for a rate limit.'
         else '%s with many errors.' end, case when r.jobs = 1 then '1 job' else r.jobs || ' jobs' end),
-      'jobs', r.examples) order by r.is_critical desc, r.jobs desc) filter (where r.reason is not null), '[]'),
+      'jobs', r.examples) order by r.is_critical desc, r.jobs desc), '[]'),
     'last_updated', milepost_private.iso(now()))
   into v_health
   from reasons r;
@@ -108,24 +115,21 @@ set search_path = ''
 as $$
 declare
   v_tenants uuid[] := array(select milepost_private.my_tenants());
-  v_active  jsonb;
 begin
-  select jsonb_build_object(
-    'active_jobs', count(*) filter (where j.state not in ('pending', 'retrying')),
-    'total_items_per_second', coalesce(sum(milepost_private.pace_rate(p.pace, milepost_private.active_clock(
-      p.active_s, p.active_at, p.running, now()))) filter (where j.state in ('running', 'completing')), 0),
-    'queue_depth', count(*) filter (where j.state in ('pending', 'retrying')),
-    'oldest_wait_s', extract(epoch from now() - min(greatest(j.state_changed_at, j.run_after)) filter (
-      where j.state in ('pending', 'retrying') and (j.run_after is null or j.run_after <= now()))),
-    'late_count', count(*) filter (where v.liveness = 'late'),
-    'stuck_count', count(*) filter (where v.liveness in ('stalled', 'lost')))
-  into v_active
-  from milepost.jobs j
-  left join milepost_private.pulses p on p.job_id = j.job_id
-  left join milepost_private.not_on_time(v_tenants, now()) v on v.job_id = j.job_id
-  where j.tenant_id = any (v_tenants) and j.finished_at is null;
-
-  return v_active || (
+  return (
+    select jsonb_build_object(
+      'active_jobs', count(*) filter (where j.state not in ('pending', 'retrying')),
+      'total_items_per_second', coalesce(milepost_private.items_per_s(v_tenants, now()), 0),
+      'queue_depth', count(*) filter (where j.state in ('pending', 'retrying')),
+      'oldest_wait_s', extract(epoch from now() - min(greatest(j.state_changed_at, j.run_after)) filter (
+        where j.state in ('pending', 'retrying') and (j.run_after is null or j.run_after <= now()))))
+    from milepost.jobs j
+    where j.tenant_id = any (v_tenants) and j.finished_at is null
+  ) || (
+    select jsonb_build_object('late_count', count(*) filter (where v.liveness = 'late'),
+                              'stuck_count', count(*) filter (where v.liveness in ('stalled', 'lost')))
+    from milepost_private.not_on_time(v_tenants, now()) v
+  ) || (
     select jsonb_build_object(
       'finished_last_hour', count(*), 'failed_last_hour', count(*) filter (where j.state = 'failed'),
       'failure_rate_percent', 100.0 * count(*) filter (where j.state = 'failed')
@@ -142,12 +146,13 @@ begin
     from milepost.tenants n
     cross join lateral (
       -- One message on job:, one on tenant:, and one on user: where the job has an owner.
-      select coalesce(sum(2 + (j.owner_id is not null)::int) filter (where e.ts > now() - interval '1 minute'), 0) as messages
+      select coalesce(sum(2 + (j.owner_id is not null)::int), 0) as messages
       from (
         select x.ts, x.job_id from milepost.events x
         where x.tenant_id = n.tenant_id and x.ts > now() - interval '1 day'
         order by x.event_id desc limit 5000
       ) e join milepost.jobs j on j.job_id = e.job_id
+      where e.ts > now() - interval '1 minute'
     ) m
     where n.tenant_id = any (v_tenants)
   ) || jsonb_build_object(

@@ -10,9 +10,14 @@ declare
   v_began timestamptz := coalesce(v_job.started_at, v_job.created_at);
   v_first bigint;
   v_last  bigint;
+  v_from  timestamptz;
+  v_until timestamptz;
 begin
   select min(c.checkpoint_id), max(c.checkpoint_id) into v_first, v_last
   from milepost.checkpoints c where c.job_id = v_job.job_id and c.job_done is not null;
+  -- Only the days between these two are looked at. Who drew an id first may have been written down later, but not by a day.
+  select min(c.received_at) - interval '1 day', max(c.received_at) + interval '1 day' into v_from, v_until
+  from milepost.checkpoints c where c.job_id = v_job.job_id and c.checkpoint_id in (v_first, v_last);
 
   return jsonb_build_object(
     'job', v_job.key, 'job_id', v_job.job_id,
@@ -36,7 +41,7 @@ begin
         cross join lateral (
           select x.checkpoint_id, x.received_at, x.job_done, x.job_total
           from milepost.checkpoints x
-          where x.job_id = v_job.job_id and x.job_done is not null
+          where x.job_id = v_job.job_id and x.job_done is not null and x.received_at between v_from and v_until
             and x.checkpoint_id >= v_first + ((v_last - v_first)::numeric * g.place / 199)::bigint
           order by x.checkpoint_id limit 1
         ) c

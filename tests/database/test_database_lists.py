@@ -157,21 +157,44 @@ def test_the_counts_say_what_runs_waits_is_stuck_and_failed(
     }
 
 
-def test_the_counts_look_at_active_jobs_and_recent_failures_only(database: Database, tenant: str) -> None:
-    """Promise 10: the plans go through indexes, however much history there is."""
-    database.rows(
-        "insert into milepost.jobs (tenant_id, key, name, state, finished_at, created_at)"
-        " select %s, 'old-' || n, 'old', 'completed',"
-        " now() - n * interval '1 hour', now() - n * interval '1 hour' from generate_series(1, 3000) n",
-        tenant,
-    )
-    database.rows("analyze milepost.jobs")
-    for condition in (
-        "finished_at is null",
-        "state = 'failed' and finished_at > now() - interval '24 hours'",
+def test_the_speed_of_all_is_the_sum_of_the_speeds_of_each(
+    database: Database, tenant: str, member: str
+) -> None:
+    """items_per_s writes out what pace_rate and active_clock compute for one job."""
+    for job, done, silent_s in (
+        ("steady", 50, 0),
+        ("quick", 90, 0),
+        ("hangs", 30, 400),
+        ("ahead of time", 20, -30),
     ):
-        plan = database.rows(
-            f"explain select count(*) from milepost.jobs where tenant_id = '{tenant}' and {condition}"
+        running(database, tenant, job, done, 100)
+        database.rows(
+            "update milepost_private.pulses p set active_at = now() - interval '1 second' * %s from milepost.jobs j"
+            " where j.job_id = p.job_id and j.tenant_id = %s and j.key = %s",
+            silent_s,
+            tenant,
+            job,
         )
-        assert "Index" in str(plan)
-        assert "Seq Scan" not in str(plan)
+    running(database, tenant, "nothing yet", 0, 100)
+    for state in ("pausing", "paused", "completing", "completed"):
+        running(database, tenant, state, 40, 100)
+        if state == "pausing":
+            with database.acting("service_role"):
+                database.call("pause_job", job_id=str(database.job(tenant, state)["job_id"]))
+        else:
+            database.record(tenant, {"job": state, "state": state})
+    with database.acting("authenticated", member):
+        shown = database.row(
+            "select (milepost.job_counts() ->> 'items_per_s')::float8 as counted,"
+            " (milepost.get_system_metrics() ->> 'total_items_per_second')::float8 as measured,"
+            " (select sum(p.rate_per_s) from milepost.job_progress p where p.state in ('running', 'completing')) as each,"
+            " (select jsonb_object_agg(p.job, p.state) from milepost.job_progress p) as states"
+        )
+    assert {shown["states"][state] for state in ("pausing", "paused", "completing")} == {
+        "pausing",
+        "paused",
+        "completing",
+    }
+    assert shown["each"] > 2
+    assert shown["counted"] == pytest.approx(shown["each"], rel=1e-9)
+    assert shown["measured"] == pytest.approx(shown["each"], rel=1e-9)
