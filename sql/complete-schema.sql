@@ -2188,6 +2188,14 @@ begin
   where state in ('failed', 'canceled');
   end if;
 end $guard$;
+-- What failed lately is asked for again and again: were it looked for among all that ended lately, it would follow how many succeed.
+do $guard$
+begin
+  if to_regclass('milepost.jobs_failed_last') is null then
+    create index jobs_failed_last on milepost.jobs (tenant_id, finished_at desc, job_id desc) include (kind)
+  where state = 'failed';
+  end if;
+end $guard$;
 do $guard$
 begin
   if to_regclass('milepost.jobs_with_a_limit') is null then
@@ -6713,6 +6721,33 @@ comment on function milepost.list_members(uuid) is 'A tenant''s members and thei
 revoke execute on function milepost.list_members(uuid) from public, anon, authenticated;
 grant execute on function milepost.list_members(uuid) to authenticated, service_role;
 
+-- ==== sql/schema/54_items_per_s.sql
+
+-- items_per_s: how many items a second all jobs at work settle together.
+create or replace function milepost_private.items_per_s(tenants uuid[], at timestamptz)
+returns double precision
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (
+    -- pace_rate and active_clock, written out: called, they take five times as long, and everybody polls this. A test compares.
+    select sum(((p.pace).recent_work / greatest(
+      (p.pace).recent_s + greatest(
+        p.active_s + greatest(date_part('epoch', items_per_s.at - p.active_at), 0) - (p.pace).moved_s - (p.pace).gap_s, 0), 0.001)))
+    from milepost_private.pulses p
+    where p.running and p.tenant_id = any (tenants) and (p.pace).work > 0
+      and not exists (select from milepost.jobs j
+                      where j.job_id = p.job_id and j.tenant_id = any (tenants) and j.finished_at is null
+                        and j.state in ('pausing', 'canceling')));
+end;
+$$;
+comment on function milepost_private.items_per_s(uuid[], timestamptz) is
+'Items a second of the jobs of these tenants that are running or completing, summed; null while none has a rate.';
+revoke execute on function milepost_private.items_per_s(uuid[], timestamptz) from public, anon, authenticated;
+grant execute on function milepost_private.items_per_s(uuid[], timestamptz) to authenticated, service_role;
+
 -- ==== sql/schema/54_not_on_time.sql
 
 -- not_on_time: the jobs that are late, stalled or lost at the given time. Whoever asks for many jobs' liveness asks here.
@@ -6722,23 +6757,27 @@ returns table (
 )
 language plpgsql
 stable
+rows 100
 set search_path = ''
 as $$
-begin
-  return query
-  select j.job_id, v.liveness, v.reason, v.silence_s, v.threshold_s
-  from (
-    -- Most jobs rose a moment ago. No threshold is shorter than a minute unless it was declared, and nobody is late before half
-    -- of it: these need no judging.
+declare
+  -- Most jobs rose a moment ago. No threshold is shorter than a minute unless it was declared, and nobody is late before half
+  -- of it: these need no judging. Few remain, and each is looked up by its id: as one statement the planner, which cannot know
+  -- that, read all pulses once more.
+  v_suspects uuid[] := array(
     select q.job_id from milepost_private.pulses q
     where q.running and (tenants is null or q.tenant_id = any (tenants))
-      and (q.active_s + extract(epoch from not_on_time.at - q.active_at) - coalesce((q.rhythm).risen_s, 0) > 30
+      -- date_part, since extract computes in numeric, which takes three times as long.
+      and (q.active_s + date_part('epoch', not_on_time.at - q.active_at) - coalesce((q.rhythm).risen_s, 0) > 30
            or (q.rhythm).falls + (q.rhythm).retries >= 4)
     union
     select d.job_id from milepost.jobs d
     where d.finished_at is null and (tenants is null or d.tenant_id = any (tenants))
-      and (d.stall_after_ms is not null or d.processing_deadline_ms is not null)
-  ) s
+      and (d.stall_after_ms is not null or d.processing_deadline_ms is not null));
+begin
+  return query
+  select j.job_id, v.liveness, v.reason, v.silence_s, v.threshold_s
+  from unnest(v_suspects) as s (job_id)
   join milepost_private.pulses p on p.job_id = s.job_id
   join milepost.jobs j on j.job_id = s.job_id
   left join milepost_private.kinds k on k.tenant_id = j.tenant_id and k.kind = j.kind
@@ -8257,6 +8296,7 @@ set search_path = ''
 set plan_cache_mode = 'force_custom_plan'
 as $$
 declare
+  v_rare    text;
   v_pattern text := '%' || replace(replace(replace(lower(q), '\', '\\'), '%', '\%'), '_', '\_') || '%';
   v_after_at timestamptz := (after ->> 0)::timestamptz;
   v_after_id uuid := (after ->> 1)::uuid;
@@ -8266,6 +8306,17 @@ begin
   if liveness is not null then
     select array_agg(n.job_id) filter (where n.liveness = any (find_jobs.liveness)), array_agg(n.job_id) into v_so, v_otherwise
     from milepost_private.not_on_time(array(select milepost_private.my_tenants()), now()) n;
+  end if;
+  -- An index of trigrams walks through all jobs that have one, also where the text's other words are rare: most keys begin alike.
+  -- So a word that hardly any of a thousand texts has, the planner's sample, is looked for alone, and the whole among what it finds.
+  if q ~ '[^[:alnum:]]' then
+    select w into v_rare
+    from regexp_split_to_table(lower(q), '[^[:alnum:]]+') w
+    where length(w) >= 4 and 2 >= (
+      select count(*) from pg_catalog.pg_stats s cross join lateral unnest(s.histogram_bounds::text::text[]) b
+      where s.schemaname = 'milepost' and s.tablename = 'jobs' and s.attname = 'search_text' and strpos(b, w) > 0)
+    order by length(w) desc
+    limit 1;
   end if;
   return query
   select m.job_id, m.created_at
@@ -8281,7 +8332,8 @@ begin
       and (find_jobs.state && array['completed', 'canceled', 'failed'] is not false or j.finished_at is null)
       and case when find_jobs.kind is null then true when cardinality(find_jobs.kind) = 1 then j.kind = find_jobs.kind[1]
                else j.kind = any (find_jobs.kind) end
-      and (v_pattern is null or j.search_text like v_pattern)
+      and case when v_rare is not null then j.search_text like '%' || v_rare || '%' and strpos(j.search_text, lower(q)) > 0
+               else v_pattern is null or j.search_text like v_pattern end
       and (find_jobs.metadata is null or j.ended_metadata @> find_jobs.metadata
            or j.finished_at is null and j.metadata @> find_jobs.metadata)
       and (find_jobs.owner is null or j.owner_id = find_jobs.owner)
@@ -8337,8 +8389,13 @@ immutable
 set search_path = ''
 as $$
 declare
-  f milepost_private.figures := milepost_private.figures(job, pulse, kind, at);
+  f milepost_private.figures;
 begin
+  -- GUARD: nobody works on it, so it has no finish time
+  if sort = 'finishing' and job.state in ('pending', 'retrying', 'paused') then
+    return 'Infinity';
+  end if;
+  f := milepost_private.figures(job, pulse, kind, at);
   if sort = 'finishing' then
     -- A job that has no finish time comes after all that have one.
     return coalesce(f.eta_ms::double precision, 'Infinity');
@@ -8861,6 +8918,7 @@ returns jsonb
 language plpgsql
 stable
 set search_path = ''
+set plan_cache_mode = 'force_custom_plan'  -- an hour and a month of jobs want other plans
 as $$
 declare
   v_until   timestamptz := coalesce(until, now());
@@ -8993,6 +9051,7 @@ returns jsonb
 language plpgsql
 stable
 set search_path = ''
+set plan_cache_mode = 'force_custom_plan'  -- so that what failed is found in the index of what failed
 as $$
 declare
   v_size    int := milepost_private.page_size("limit");
@@ -9014,7 +9073,9 @@ begin
       where j.tenant_id = t.tenant_id
         and j.finished_at >= v_since and j.finished_at < v_until
         and (list_finished_jobs.kind is null or j.kind = any (list_finished_jobs.kind))
-        and (list_finished_jobs.state is null or j.state = any (list_finished_jobs.state))
+        and case when list_finished_jobs.state is null then true
+                 when cardinality(list_finished_jobs.state) = 1 then j.state = list_finished_jobs.state[1]
+                 else j.state = any (list_finished_jobs.state) end
         and (list_finished_jobs.q is null
              or strpos(j.search_text, lower(list_finished_jobs.q)) > 0)
         and (v_after is null or (j.finished_at, j.job_id) < ((v_after ->> 0)::timestamptz, (v_after ->> 1)::uuid))
@@ -9222,30 +9283,37 @@ set search_path = ''
 as $$
 declare
   v_tenants uuid[] := array(select milepost_private.my_tenants());
+  v_jobs    bigint;
+  v_odd     uuid[];
   v_health  jsonb;
 begin
-  with judged as (
+  -- Nearly all jobs have no reason: one look counts all, and keeps the ids of those that have one.
+  select count(*), array_agg(j.job_id) filter (where
+    j.state = 'failed' or j.finished_at is null and j.rate_limited_until > now()
+    or j.items_failed > 0.05 * (j.items_completed::double precision + j.items_failed + j.items_skipped + j.items_canceled))
+  into v_jobs, v_odd
+  from milepost.jobs j
+  where j.tenant_id = any (v_tenants) and (j.finished_at is null or j.finished_at > now() - interval '1 day');
+
+  with off as materialized (
+    select v.job_id, v.liveness from milepost_private.not_on_time(v_tenants, now()) v
+  ), judged as (
     select j.key, case
       when j.state = 'failed' then 'failed'
-      when v.liveness is not null then v.liveness
+      when o.liveness is not null then o.liveness
       when j.finished_at is null and j.rate_limited_until > now() then 'rate_limited'
-      when j.items_failed > 0.05 * (j.items_completed::double precision + j.items_failed + j.items_skipped + j.items_canceled)
-        then 'many_errors' end as reason
-    from milepost.jobs j
-    left join milepost_private.not_on_time(v_tenants, now()) v on v.job_id = j.job_id
-    where j.tenant_id = any (v_tenants)
-      and (j.finished_at is null or j.finished_at > now() - interval '1 day')
-  ), examples as (
-    -- Nearly all jobs have no reason: these are counted, and not sorted.
-    select j.reason, (array_agg(j.key order by j.key))[1:5] as keys from judged j where j.reason is not null group by j.reason
+      else 'many_errors' end as reason
+    from (select unnest(v_odd) as job_id union select f.job_id from off f) i
+    join milepost.jobs j on j.job_id = i.job_id
+    left join off o on o.job_id = i.job_id
   ), reasons as (
     select j.reason, count(*) as jobs, j.reason in ('failed', 'stalled', 'lost') as is_critical,
-           (select e.keys from examples e where e.reason = j.reason) as examples
+           (array_agg(j.key order by j.key))[1:5] as examples
     from judged j group by j.reason
   )
   select jsonb_build_object(
-    'overall_status', case when bool_or(r.is_critical) then 'Critical' when count(r.reason) > 0 then 'Warning' else 'Healthy' end,
-    'total_jobs', coalesce(sum(r.jobs), 0), 'healthy_count', coalesce(sum(r.jobs) filter (where r.reason is null), 0),
+    'overall_status', case when bool_or(r.is_critical) then 'Critical' when count(*) > 0 then 'Warning' else 'Healthy' end,
+    'total_jobs', v_jobs, 'healthy_count', v_jobs - coalesce(sum(r.jobs), 0),
     'warning_count', coalesce(sum(r.jobs) filter (where not r.is_critical), 0),
     'critical_count', coalesce(sum(r.jobs) filter (where r.is_critical), 0),
     'reasons', coalesce(jsonb_agg(jsonb_build_object(
@@ -9254,7 +9322,7 @@ begin
         when 'failed' then '%s failed within a day.' when 'stalled' then '%s made no progress for longer than is usual.'
         when 'lost' then '%s not heard from any more.' when 'late' then '%s late.' when 'rate_limited' then '%s waiting for a rate limit.'
         else '%s with many errors.' end, case when r.jobs = 1 then '1 job' else r.jobs || ' jobs' end),
-      'jobs', r.examples) order by r.is_critical desc, r.jobs desc) filter (where r.reason is not null), '[]'),
+      'jobs', r.examples) order by r.is_critical desc, r.jobs desc), '[]'),
     'last_updated', milepost_private.iso(now()))
   into v_health
   from reasons r;
@@ -9321,24 +9389,21 @@ set search_path = ''
 as $$
 declare
   v_tenants uuid[] := array(select milepost_private.my_tenants());
-  v_active  jsonb;
 begin
-  select jsonb_build_object(
-    'active_jobs', count(*) filter (where j.state not in ('pending', 'retrying')),
-    'total_items_per_second', coalesce(sum(milepost_private.pace_rate(p.pace, milepost_private.active_clock(
-      p.active_s, p.active_at, p.running, now()))) filter (where j.state in ('running', 'completing')), 0),
-    'queue_depth', count(*) filter (where j.state in ('pending', 'retrying')),
-    'oldest_wait_s', extract(epoch from now() - min(greatest(j.state_changed_at, j.run_after)) filter (
-      where j.state in ('pending', 'retrying') and (j.run_after is null or j.run_after <= now()))),
-    'late_count', count(*) filter (where v.liveness = 'late'),
-    'stuck_count', count(*) filter (where v.liveness in ('stalled', 'lost')))
-  into v_active
-  from milepost.jobs j
-  left join milepost_private.pulses p on p.job_id = j.job_id
-  left join milepost_private.not_on_time(v_tenants, now()) v on v.job_id = j.job_id
-  where j.tenant_id = any (v_tenants) and j.finished_at is null;
-
-  return v_active || (
+  return (
+    select jsonb_build_object(
+      'active_jobs', count(*) filter (where j.state not in ('pending', 'retrying')),
+      'total_items_per_second', coalesce(milepost_private.items_per_s(v_tenants, now()), 0),
+      'queue_depth', count(*) filter (where j.state in ('pending', 'retrying')),
+      'oldest_wait_s', extract(epoch from now() - min(greatest(j.state_changed_at, j.run_after)) filter (
+        where j.state in ('pending', 'retrying') and (j.run_after is null or j.run_after <= now()))))
+    from milepost.jobs j
+    where j.tenant_id = any (v_tenants) and j.finished_at is null
+  ) || (
+    select jsonb_build_object('late_count', count(*) filter (where v.liveness = 'late'),
+                              'stuck_count', count(*) filter (where v.liveness in ('stalled', 'lost')))
+    from milepost_private.not_on_time(v_tenants, now()) v
+  ) || (
     select jsonb_build_object(
       'finished_last_hour', count(*), 'failed_last_hour', count(*) filter (where j.state = 'failed'),
       'failure_rate_percent', 100.0 * count(*) filter (where j.state = 'failed')
@@ -9355,12 +9420,13 @@ begin
     from milepost.tenants n
     cross join lateral (
       -- One message on job:, one on tenant:, and one on user: where the job has an owner.
-      select coalesce(sum(2 + (j.owner_id is not null)::int) filter (where e.ts > now() - interval '1 minute'), 0) as messages
+      select coalesce(sum(2 + (j.owner_id is not null)::int), 0) as messages
       from (
         select x.ts, x.job_id from milepost.events x
         where x.tenant_id = n.tenant_id and x.ts > now() - interval '1 day'
         order by x.event_id desc limit 5000
       ) e join milepost.jobs j on j.job_id = e.job_id
+      where e.ts > now() - interval '1 minute'
     ) m
     where n.tenant_id = any (v_tenants)
   ) || jsonb_build_object(
@@ -9803,34 +9869,34 @@ declare
   v_tenants uuid[] := array(select t from milepost_private.my_tenants() t where job_counts.tenant is null or t = job_counts.tenant);
 begin
   return (
-    with active as (
-      select j.kind, j.state,
-             j.state in ('running', 'completing', 'pausing', 'canceling') as runs,
-             coalesce(n.liveness in ('stalled', 'lost'), false) as stuck,
-             case when j.state in ('running', 'completing') then
-               milepost_private.pace_rate(p.pace, milepost_private.active_clock(p.active_s, p.active_at, p.running, now())) end as rate_per_s
+    with counted as (
+      select j.kind, j.state as what, count(*) as jobs
       from milepost.jobs j
-      left join milepost_private.pulses p on p.job_id = j.job_id
-      left join milepost_private.not_on_time(v_tenants, now()) n on n.job_id = j.job_id
       where j.tenant_id = any (v_tenants) and j.finished_at is null
-    ), failed as (
-      select j.kind, count(*) as failures
+      group by j.kind, j.state
+      union all
+      select j.kind, 'stuck', count(*)
+      from milepost_private.not_on_time(v_tenants, now()) n join milepost.jobs j on j.job_id = n.job_id
+      where n.liveness in ('stalled', 'lost')
+      group by j.kind
+      union all
+      select j.kind, 'failed', count(*)
       from milepost.jobs j
       where j.tenant_id = any (v_tenants) and j.state = 'failed' and j.finished_at > now() - interval '24 hours'
       group by j.kind
     ), by_kind as (
-      select kind, count(*) filter (where a.runs) as running,
-             count(*) filter (where a.state in ('pending', 'retrying')) as waiting,
-             count(*) filter (where a.state = 'paused') as paused,
-             count(*) filter (where a.stuck) as stuck,
-             coalesce(max(f.failures), 0) as failed_24h,
-             sum(a.rate_per_s) as rate_per_s
-      from active a full join failed f using (kind)
-      group by kind
+      select c.kind,
+             coalesce(sum(c.jobs) filter (where c.what in ('running', 'completing', 'pausing', 'canceling')), 0) as running,
+             coalesce(sum(c.jobs) filter (where c.what in ('pending', 'retrying')), 0) as waiting,
+             coalesce(sum(c.jobs) filter (where c.what = 'paused'), 0) as paused,
+             coalesce(sum(c.jobs) filter (where c.what = 'stuck'), 0) as stuck,
+             coalesce(sum(c.jobs) filter (where c.what = 'failed'), 0) as failed_24h
+      from counted c
+      group by c.kind
     )
     select jsonb_build_object(
       'running', coalesce(sum(b.running), 0), 'waiting', coalesce(sum(b.waiting), 0), 'paused', coalesce(sum(b.paused), 0),
-      'stuck', coalesce(sum(b.stuck), 0), 'failed_24h', coalesce(sum(b.failed_24h), 0), 'items_per_s', sum(b.rate_per_s),
+      'stuck', coalesce(sum(b.stuck), 0), 'failed_24h', coalesce(sum(b.failed_24h), 0), 'items_per_s', milepost_private.items_per_s(v_tenants, now()),
       'kinds', coalesce(jsonb_agg(jsonb_build_object(
         'kind', b.kind, 'running', b.running, 'waiting', b.waiting, 'paused', b.paused, 'stuck', b.stuck,
         'failed_24h', b.failed_24h) order by b.kind), '[]'))
@@ -9856,9 +9922,14 @@ declare
   v_began timestamptz := coalesce(v_job.started_at, v_job.created_at);
   v_first bigint;
   v_last  bigint;
+  v_from  timestamptz;
+  v_until timestamptz;
 begin
   select min(c.checkpoint_id), max(c.checkpoint_id) into v_first, v_last
   from milepost.checkpoints c where c.job_id = v_job.job_id and c.job_done is not null;
+  -- Only the days between these two are looked at. Who drew an id first may have been written down later, but not by a day.
+  select min(c.received_at) - interval '1 day', max(c.received_at) + interval '1 day' into v_from, v_until
+  from milepost.checkpoints c where c.job_id = v_job.job_id and c.checkpoint_id in (v_first, v_last);
 
   return jsonb_build_object(
     'job', v_job.key, 'job_id', v_job.job_id,
@@ -9882,7 +9953,7 @@ begin
         cross join lateral (
           select x.checkpoint_id, x.received_at, x.job_done, x.job_total
           from milepost.checkpoints x
-          where x.job_id = v_job.job_id and x.job_done is not null
+          where x.job_id = v_job.job_id and x.job_done is not null and x.received_at between v_from and v_until
             and x.checkpoint_id >= v_first + ((v_last - v_first)::numeric * g.place / 199)::bigint
           order by x.checkpoint_id limit 1
         ) c
