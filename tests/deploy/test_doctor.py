@@ -102,6 +102,22 @@ def test_nothing_is_wrong_with_the_local_stack(right: dict[str, str]) -> None:
     assert looked_at <= {name for name, verdict in checks.items() if verdict == "ok"}
 
 
+def test_the_parts_are_looked_at_together_and_told_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    functions_asked = threading.Event()
+
+    def of_project(*_: object) -> Iterator[Check]:
+        assert functions_asked.wait(60)
+        yield Check("database", "ok", "")
+
+    def of_functions(*_: object) -> Iterator[Check]:
+        functions_asked.set()
+        yield Check("functions", "ok", "")
+
+    monkeypatch.setattr(_doctor, "of_project", of_project)
+    monkeypatch.setattr(_doctor, "of_functions", of_functions)
+    assert [check.name for check in _doctor.examine()] == ["settings", "database", "Realtime", "functions"]
+
+
 def test_what_is_wrong_stands_with_its_fix_and_ends_with_1(right: dict[str, str]) -> None:
     done = run(MILEPOST_URL=right["MILEPOST_URL"], MILEPOST_KEY=right["SUPABASE_SECRET_KEY"])
     assert done.returncode == 1
