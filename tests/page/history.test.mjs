@@ -22,7 +22,7 @@ after(() => browser.close());
 function onHistory(name, act, { address = "/history", token = tenant.owner, allow = /^$/, ...options } = {}) {
   test(name, async () => {
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, locale: "en-US", ...options });
-    context.setDefaultTimeout(15_000);
+    context.setDefaultTimeout(30_000);
     const page = await context.newPage();
     const complaints = [];
     page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
