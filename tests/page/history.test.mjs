@@ -51,6 +51,15 @@ test("a line of CSV is read back as what it was, and no cell is a formula", () =
   assert.equal(csvLine([-5, "a=b", "", { a: 1 }]), '-5,a=b,,"{""a"":1}"\r\n');
 });
 
+onHistory("a chart of one day has room beside it, and one of several from the first to the last", async (page) => {
+  const spans = await page.evaluate(async () => {
+    const { span } = await import("/trends.js");
+    const day = 86_400_000;
+    return [span([{ ms: day }], false), span([{ ms: day }], true), span([{ ms: day }, { ms: 41 * day }], false), span([{ ms: day }, { ms: 41 * day }], true)];
+  });
+  assert.deepEqual(spans, [[46_800, 126_000], [46_800, 126_000], [86_400, 3_542_400], [0, 3_628_800]]);
+});
+
 onHistory("it shows figures, trends, kinds, errors and jobs of the last 30 days", async (page) => {
   assert.equal(await page.title(), "History · Milepost");
   await shows(fact(page, "runs"), /127[^]*120 completed/);
