@@ -27,7 +27,7 @@ import jwt
 import psycopg
 from psycopg.types.json import Jsonb
 
-from benchmarks.latency import JOBS, PRO_PLAN_BUDGET, Key
+from benchmarks.latency import JOBS, PRO_PLAN_BUDGET, Key, join
 from milepost.local.ports import HOST
 from milepost.local.realtime.broadcasts import PUBLICATION
 from milepost.local.realtime.replication import Change, Stream
@@ -88,14 +88,7 @@ def listen_to(pipe: Connection, stack: Access) -> None:
         address = stack.realtime_url.replace("http", "ws", 1)
         url = f"{address}/websocket?apikey={stack.publishable_key}&vsn=1.0.0"
         async with session.ws_connect(url, max_msg_size=0) as connection:
-            config = {
-                "private": True,
-                "broadcast": {"replication_ready": True},
-                "presence": {"enabled": False},
-            }
-            join = {"config": config, "access_token": stack.user_jwt}
-            frame = {"topic": f"realtime:{topic}", "event": "phx_join", "payload": join, "ref": "1"}
-            await connection.send_json(frame | {"join_ref": "1"})
+            await connection.send_json(join(topic, stack.user_jwt))
             async for message in connection:
                 at = time.time()
                 said = json.loads(message.data)
