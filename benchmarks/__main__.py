@@ -7,6 +7,7 @@ for module in (
     "benchmarks.ingest",
     "benchmarks.storage",
     "benchmarks.latency",
+    "benchmarks.hops",
     "benchmarks.sdk",
     "benchmarks.liveness.run",
     "benchmarks.eta.run",

@@ -66,6 +66,19 @@ def listening(url: str, apikey: str, token: str, topic: str, sockets: int) -> Li
     return Listening(process, here)
 
 
+def join(topic: str, token: str) -> dict[str, object]:
+    """The frame that joins a private topic, and has it said when messages flow."""
+    config = {"private": True, "broadcast": {"replication_ready": True}, "presence": {"enabled": False}}
+    payload = {"config": config, "access_token": token}
+    return {
+        "topic": f"realtime:{topic}",
+        "event": "phx_join",
+        "payload": payload,
+        "ref": "1",
+        "join_ref": "1",
+    }
+
+
 def listen_to(pipe: Connection, url: str, apikey: str, token: str, topic: str, sockets: int) -> None:
     received: list[tuple[Key, float]] = []
     waiting = set(range(sockets))
@@ -74,21 +87,7 @@ def listen_to(pipe: Connection, url: str, apikey: str, token: str, topic: str, s
     async def one(session: aiohttp.ClientSession, number: int) -> None:
         address = f"{url.replace('http', 'ws', 1)}/websocket?apikey={apikey}&vsn=1.0.0"
         async with session.ws_connect(address, max_msg_size=0) as socket:
-            config = {
-                "private": True,
-                "broadcast": {"replication_ready": True},
-                "presence": {"enabled": False},
-            }
-            join = {"config": config, "access_token": token}
-            await socket.send_json(
-                {
-                    "topic": f"realtime:{topic}",
-                    "event": "phx_join",
-                    "payload": join,
-                    "ref": "1",
-                    "join_ref": "1",
-                }
-            )
+            await socket.send_json(join(topic, token))
             async for message in socket:
                 at = time.monotonic()
                 frame = json.loads(message.data)

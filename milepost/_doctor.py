@@ -7,6 +7,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal, NamedTuple
@@ -46,11 +47,14 @@ class Check(NamedTuple):
 
 def examine(clock: Callable[[], float] = time.time) -> Iterator[Check]:
     """All checks, in an order in which the first that is wrong explains those after it."""
-    with httpx.Client(timeout=10) as http:
-        yield from of_settings()
-        yield from of_project(http, clock)
-        yield from of_realtime()
-        yield from of_functions(http, clock)
+    yield from of_settings()
+    with httpx.Client(timeout=10) as http, ThreadPoolExecutor() as at_once:
+        parts = [
+            at_once.submit(list[Check], checks)
+            for checks in (of_project(http, clock), of_realtime(), of_functions(http, clock))
+        ]
+        for part in parts:
+            yield from part.result()
 
 
 def of_settings() -> Iterator[Check]:
@@ -285,29 +289,29 @@ def of_realtime() -> Iterator[Check]:
         return
     address = f"{url.replace('http', 'ws', 1)}/realtime/v1/websocket?apikey={key}&vsn=1.0.0"
     user_id = str(uuid.uuid4())
-    try:
+    token = _user_token(user_id)
+    joins = {"stranger": (f"user:{uuid.uuid4()}", key, True), "public": (f"doctor-{user_id}", key, False)}
+    if token:
+        joins["user"] = (f"user:{user_id}", token, True)
+        joins["another"] = (f"user:{uuid.uuid4()}", token, True)
+
+    def refusal(topic: str, credential: str, is_private: bool) -> str | None:
+        config = {"private": is_private, "presence": {"enabled": False}}
+        payload = {"config": config, "access_token": credential}
+        frame = {"topic": f"realtime:{topic}", "event": "phx_join", "ref": "1", "payload": payload}
         with connect(address, open_timeout=10, close_timeout=1) as socket:
-            # All at once, since a refusal comes five seconds late: a brake on guessing.
-            token = _user_token(user_id)
-            joins = {
-                "stranger": (f"user:{uuid.uuid4()}", key, True),
-                "public": (f"doctor-{user_id}", key, False),
-            }
-            if token:
-                joins["user"] = (f"user:{user_id}", token, True)
-                joins["another"] = (f"user:{uuid.uuid4()}", token, True)
-            for who, (topic, credential, is_private) in joins.items():
-                config = {"private": is_private, "presence": {"enabled": False}}
-                payload = {"config": config, "access_token": credential}
-                frame = {"topic": f"realtime:{topic}", "event": "phx_join", "ref": who, "payload": payload}
-                socket.send(json.dumps(frame))
-            refusals: dict[str, str | None] = {}
-            while len(refusals) < len(joins):
+            socket.send(json.dumps(frame))
+            while True:
                 said = json.loads(socket.recv(timeout=20))
-                if said.get("event") == "phx_reply" and said.get("ref") in joins:
+                if said.get("event") == "phx_reply" and said.get("ref") == "1":
                     reply = said["payload"]
-                    refused = None if reply["status"] == "ok" else str(reply["response"].get("reason"))
-                    refusals[said["ref"]] = refused
+                    return None if reply["status"] == "ok" else str(reply["response"].get("reason"))
+
+    try:
+        # A connection each: a refusal comes five seconds late, a brake on guessing, and holds up its own.
+        with ThreadPoolExecutor(len(joins)) as at_once:
+            answers = at_once.map(lambda join: refusal(*join), joins.values())
+            refusals = dict(zip(joins, answers, strict=True))
         yield from of_joins(refusals)
     except (OSError, TimeoutError, ValueError, KeyError, WebSocketException) as error:
         yield Check(

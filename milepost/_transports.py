@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, get_args
 
 import httpx
 
+from milepost import _version
 from milepost._client import USER_AGENT, _path, error_of
 from milepost._follow import TERMINAL, Json, Sink
 from milepost.errors import NotAllowed, TransportError
@@ -98,6 +99,10 @@ async def messages(chunks: AsyncIterator[bytes]) -> AsyncIterator[Message]:
                 fields[name] = f"{fields[name]}\n{value}" if name == "data" and name in fields else value
 
 
+async def _hear_version(response: httpx.Response) -> None:
+    _version.heard(response.headers.get(_version.HEADER))
+
+
 class Api:
     """Reads jobs and streams events. Raises as `milepost._client.Client` does. An async context manager."""
 
@@ -110,6 +115,7 @@ class Api:
             headers={"User-Agent": USER_AGENT},
             timeout=TIMEOUT_S,
             transport=transport,
+            event_hooks={"response": [_hear_version]},
         )
 
     async def __aenter__(self) -> Self:

@@ -40,6 +40,7 @@ export function jobView({ client, userId, roles }, shell, jobId) {
   const facts = factList(["Time left", "Finishes", "Rate", "Active time", "Throughput", "Last checkpoint", "Last progress"]);
   const buttons = controls(act);
   buttons.node.firstElementChild.append(shareButton({ client, userId }, shell, jobId));
+  buttons.node.hidden = true;
   const bell = el("button", { type: "button", class: "quiet", hidden: true, on: { click: toggleBell } }, "Notify me");
   const course = courseCharts(database, jobId, shell.fail);
   const stages = stageLane();
@@ -203,6 +204,7 @@ export function jobView({ client, userId, roles }, shell, jobId) {
       text(heading, "No such job");
       absent.hidden = false;
       body.hidden = true;
+      buttons.node.hidden = true;
       absent.replaceChildren(el("p", {}, "There is no job at this address, or it is not yours to see."), el("p", {}, el("a", { href: shell.back }, "See all jobs")));
     },
   });

@@ -96,6 +96,14 @@ function following(ms, by) {
   return at.setDate(at.getDate() + 1);
 }
 
+/** From when to when a chart goes, in seconds since 1970. uPlot's own range of a single moment is three years. */
+export function span(groups, areBars) {
+  const [low, high] = [groups[0].ms / 1000, groups.at(-1).ms / 1000];
+  if (low === high) return [low - 39_600, high + 39_600]; // eleven hours, so that noon is no mark at the edge
+  const room = areBars ? (high - low) / 40 : 0;
+  return [low - room, high + room];
+}
+
 /** A mark of the axis: the day at midnight, else the hour, since both would not fit. */
 function tick(ms) {
   const at = new Date(ms);
@@ -121,12 +129,12 @@ function makeChart(name, { title, lines, steps, areBars = false, least = 0 }, gr
       width: Math.max(120, canvas.clientWidth), height: HEIGHT, legend: { show: false }, padding: [8, 16, 0, 0],
       cursor: { y: false, drag: { x: false, y: false }, sync: { key: "history" }, points: { show: !areBars } },
       scales: {
-        x: { time: true, range: (_, low, high) => (low === high ? [low - 43_200, high + 43_200] : areBars ? [low - (high - low) / 40, high + (high - low) / 40] : [low, high]) },
+        x: { time: true, range: () => span(groups(), areBars) },
         y: { range: (_, low, high) => [0, Math.max(least, 1.1 * (high || 1))] },
       },
       axes: [
         { ...axis, size: 28, grid: { show: false }, space: 64, values: (_, marks) => marks.map((at) => tick(at * 1000)) },
-        { ...axis, ...(steps && { incrs: steps }), size: 64, space: 34, values: (_, marks) => marks.map(lines[0][3]) },
+        { ...axis, ...(steps && { incrs: steps }), size: 80, space: 34, values: (_, marks) => marks.map(lines[0][3]) },
       ],
       series: [{}, ...lines.map(([, tone]) => ({
         stroke: () => color(tone), width: areBars ? 0 : 1.75, fill: areBars ? () => color(tone) : undefined,

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -21,6 +22,9 @@ settings.load_profile("milepost")
 
 
 def pytest_configure() -> None:
+    # A shell begins what runs in the background deaf to Ctrl-C, and so would be all that tests start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # A test must not reach a project that the developer happens to be signed in to.
     for name in tuple(os.environ):
         if name.startswith(("MILEPOST_", "SUPABASE_")):

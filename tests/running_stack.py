@@ -1,6 +1,5 @@
 """What tests see of the local stack: its addresses and keys, its database, and a cast for each test."""
 
-import json
 import time
 import uuid
 from dataclasses import dataclass
@@ -11,6 +10,8 @@ import psycopg
 from psycopg.rows import dict_row
 
 from milepost.local.stack import Access
+
+Connection = psycopg.Connection[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,12 @@ class RunningStack:
 
     def sql(self, query: str, params: Any = None) -> list[dict[str, Any]]:
         """Runs a statement as the superuser in a transaction of its own and returns its rows."""
-        with psycopg.connect(self.database_url, row_factory=dict_row) as connection:
+        with self._connected() as connection:
             answer = connection.execute(query.encode(), params)
             return answer.fetchall() if answer.description else []
+
+    def _connected(self) -> Connection:
+        return psycopg.connect(self.database_url, row_factory=dict_row)
 
     def jwt(self, user_id: str, **claims: Any) -> str:
         """A user's access token for an hour; claims replace what it would say."""
@@ -67,30 +71,38 @@ class RunningStack:
 
     def person(self) -> Person:
         """A user that nobody has met yet."""
-        user_id = str(uuid.uuid4())
-        self.sql("insert into auth.users (id) values (%s)", (user_id,))
-        return Person(user_id, self.jwt(user_id))
+        with self._connected() as connection:
+            return self._person(connection)
 
     def tenant(self) -> Tenant:
         """A fresh tenant, so that a test sees its own jobs only."""
-        owner, teammate, stranger = self.person(), self.person(), self.person()
-        tenant_id = self._create_tenant(owner, "admin")
-        self._call("add_member", tenant_id, teammate.user_id, "viewer")
-        self._create_tenant(stranger, "admin")
-        keys = {
-            f"{scope}_key": self._call("create_key", tenant_id, scope)["key"]
-            for scope in ("worker", "operator", "ping")
-        }
+        # Hundreds of tests ask for one: by one connection, each of which costs as much as all of its statements.
+        with self._connected() as connection:
+            owner, teammate, stranger = (self._person(connection) for _ in range(3))
+            tenant_id = _new_tenant(connection, owner)
+            _call(connection, "add_member", tenant_id, teammate.user_id, "viewer")
+            _new_tenant(connection, stranger)
+            keys = {
+                f"{scope}_key": _call(connection, "create_key", tenant_id, scope)["key"]
+                for scope in ("worker", "operator", "ping")
+            }
         return Tenant(tenant_id=tenant_id, owner=owner, teammate=teammate, stranger=stranger, **keys)
 
-    def _create_tenant(self, admin: Person, role: str) -> str:
-        tenant_id: str = self._call("create_tenant", f"test {uuid.uuid4()}")["tenant_id"]
-        self._call("add_member", tenant_id, admin.user_id, role)
-        return tenant_id
+    def _person(self, connection: Connection) -> Person:
+        user_id = str(uuid.uuid4())
+        connection.execute("insert into auth.users (id) values (%s)", (user_id,))
+        return Person(user_id, self.jwt(user_id))
 
-    def _call(self, function: str, *arguments: str) -> dict[str, Any]:
-        places = ", ".join("%s" for _ in arguments)
-        quoted = f"select to_jsonb(milepost.{function}({places}))::text as answer"
-        (row,) = self.sql(quoted, arguments)
-        answer: dict[str, Any] = json.loads(row["answer"] or "null")
-        return answer
+
+def _new_tenant(connection: Connection, admin: Person) -> str:
+    name = f"test {uuid.uuid4()}"
+    tenant_id: str = _call(connection, "create_tenant", name, admin.user_id)["tenant_id"]
+    return tenant_id
+
+
+def _call(connection: Connection, function: str, *arguments: str) -> dict[str, Any]:
+    places = ", ".join("%s" for _ in arguments)
+    call = f"select to_jsonb(milepost.{function}({places})) as answer"
+    (row,) = connection.execute(call.encode(), arguments).fetchall()
+    answer: dict[str, Any] = row["answer"]
+    return answer

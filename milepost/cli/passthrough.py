@@ -17,6 +17,7 @@ import tty
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 
@@ -74,6 +75,7 @@ class Command:
             if pipe is not None:
                 self._outputs[pipe.fileno()] = target
         self._typed = b""
+        self._before_raw: list[Any] | None = None
 
     # ------------------------------------------------------------------------------------- control
 
@@ -114,6 +116,8 @@ class Command:
             while self.process.poll() is None:
                 self._pass_on(max(0.0, due - time.monotonic()), heard)
                 if time.monotonic() >= due:
+                    # No signal says that the shell has put it there.
+                    self._come_to_front()
                     tick()
                     due = time.monotonic() + tick_s
             while self._outputs and self._pass_on(_LAST_WORDS_S, heard):
@@ -178,8 +182,26 @@ class Command:
         typed = os.read(STDIN, _READ_BYTES)
         if not typed:
             self._selector.unregister(STDIN)
-        self._typed += typed
+        key = self._suspending_key()
+        *before, last = typed.split(key) if key else [typed]
+        for part in before:
+            self._typed += part
+            self._write_typed()
+            os.killpg(0, signal.SIGTSTP)
+        self._typed += last
         self._write_typed()
+
+    def _suspending_key(self) -> bytes | None:
+        """What would suspend the command if our terminal were its own: Ctrl-Z, unless it reads that itself.
+
+        Its own terminal cannot do it: nobody in its session could let it go again. Where the command is a
+        shell that has put something else to the front, that is stopped there.
+        """
+        if self._terminal is None or os.tcgetpgrp(self._terminal) != self.process.pid:
+            return None
+        attributes = termios.tcgetattr(self._terminal)
+        key: bytes = attributes[6][termios.VSUSP]
+        return key if attributes[3] & termios.ISIG and key != b"\0" else None
 
     def _write_typed(self) -> None:
         """Hands on what was typed, as fast as the terminal takes it."""
@@ -203,22 +225,47 @@ class Command:
     @contextmanager
     def _raw_terminal(self) -> Iterator[None]:
         """Keystrokes go to the command as they are; its own terminal makes a signal of Ctrl-C."""
-        # In the background the terminal is not ours to read or set.
-        if self._terminal is None or not os.isatty(STDIN) or os.tcgetpgrp(STDIN) != os.getpgrp():
-            yield
-            return
-        before = termios.tcgetattr(STDIN)
-        tty.setraw(STDIN)
-        self._selector.register(STDIN, selectors.EVENT_READ)
+        self._come_to_front()
         try:
             yield
         finally:
+            self._leave_front()
+
+    def _come_to_front(self) -> None:
+        # In the background the terminal is not ours to read or set.
+        if (
+            self._before_raw is None
+            and self._terminal is not None
+            and os.isatty(STDIN)
+            and os.tcgetpgrp(STDIN) == os.getpgrp()
+        ):
+            self._before_raw = termios.tcgetattr(STDIN)
+            tty.setraw(STDIN)
+            self._selector.register(STDIN, selectors.EVENT_READ)
+            self._fit()
+
+    def _leave_front(self) -> None:
+        if self._before_raw is not None:
             with suppress(termios.error):  # it may be gone
-                termios.tcsetattr(STDIN, termios.TCSADRAIN, before)
+                termios.tcsetattr(STDIN, termios.TCSADRAIN, self._before_raw)
+            self._before_raw = None
             with suppress(KeyError):
                 self._selector.unregister(STDIN)
 
     # ------------------------------------------------------------------------------------- signals
+
+    def _suspend(self, number: int, frame: FrameType | None) -> None:
+        """Stops with the command, until the shell that this runs in lets both go on."""
+        was_held = self.is_held
+        self.hold()
+        self._leave_front()
+        ours = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        # Where there is no such shell the system takes no notice of this, and it goes on at once.
+        os.kill(os.getpid(), signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, ours)
+        self._come_to_front()
+        if not was_held:
+            self.let_go()
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -227,6 +274,7 @@ class Command:
 
         handlers = dict.fromkeys(_FORWARDED, forward)
         handlers |= {signal.SIGWINCH: self._resized, signal.SIGCHLD: lambda number, frame: None}
+        handlers[signal.SIGTSTP] = self._suspend
         # What nohup or a script has set to be ignored stays so, here and in the command.
         handlers = {n: do for n, do in handlers.items() if signal.getsignal(n) is not signal.SIG_IGN}
         before = {number: signal.signal(number, do) for number, do in handlers.items()}

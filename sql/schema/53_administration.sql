@@ -99,6 +99,12 @@ begin
   end if;
   perform milepost_private.check_name('name', name);
   perform milepost_private.check_name('kinds', k.kind) from unnest(kinds) as k (kind);
+  -- GUARD: more keys than anybody can keep in mind
+  if (select count(*) from milepost_private.keys k where k.tenant_id = create_key.tenant_id
+        and k.revoked_at is null and (k.expires_at is null or k.expires_at > now())) >= 1000 then
+    perform milepost_private.refuse(409, 'too_many_keys', 'Expected at most 1,000 keys of a tenant that open something; there are as many already.',
+      'Revoke one that is no longer needed: milepost keys revoke KEY_ID');
+  end if;
   insert into milepost_private.keys (tenant_id, scope, name, prefix, key_hash, created_by, expires_at, kinds)
   values (create_key.tenant_id, create_key.scope, create_key.name, left(v_key, 11),
           encode(sha256(convert_to(v_key, 'utf8')), 'hex'), milepost_private.actor(), create_key.expires_at, create_key.kinds)
@@ -110,7 +116,7 @@ begin
 end;
 $$;
 comment on function milepost_private.create_key(uuid, text, text, timestamptz, text[]) is
-'Creates a key for an admin of the tenant or the service. Refuses with 403, 404 or 422.';
+'Creates a key for an admin of the tenant or the service. Refuses with 403, 404, 409 or 422.';
 revoke execute on function milepost_private.create_key(uuid, text, text, timestamptz, text[]) from public, anon, authenticated;
 grant execute on function milepost_private.create_key(uuid, text, text, timestamptz, text[]) to authenticated, service_role;
 
@@ -206,6 +212,37 @@ revoke execute on function milepost.revoke_key(uuid) from public, anon, authenti
 grant execute on function milepost.revoke_key(uuid) to authenticated, service_role;
 
 -- MEMBERS
+-- keep_an_admin: a tenant whose last admin left could be managed by the service alone.
+create or replace function milepost_private.keep_an_admin(tenant_id uuid, user_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_admins uuid[];
+begin
+  if milepost_private.is_service() then
+    return;
+  end if;
+  -- Locked, so that of two admins who remove each other at once one waits, and is refused.
+  with admins as (
+    select m.user_id from milepost.members m
+    where m.tenant_id = keep_an_admin.tenant_id and m.role = 'admin' order by m.user_id for update)
+  select array_agg(a.user_id) into v_admins from admins a;
+  -- GUARD: nobody would be left who manages keys and members
+  if v_admins = array[keep_an_admin.user_id] then
+    perform milepost_private.refuse(409, 'only_admin',
+      format('Expected another admin to stay; %s is the only one of the tenant.', keep_an_admin.user_id),
+      'Make somebody else an admin first: milepost members add --user UUID --role admin');
+  end if;
+end;
+$$;
+comment on function milepost_private.keep_an_admin(uuid, uuid) is
+'Refuses with 409 that this user ceases to be an admin where there is no other; the service passes.';
+revoke execute on function milepost_private.keep_an_admin(uuid, uuid) from public, anon, authenticated;
+grant execute on function milepost_private.keep_an_admin(uuid, uuid) to service_role;
+
 create or replace function milepost_private.add_member(tenant_id uuid, user_id uuid, role text)
 returns jsonb
 language plpgsql
@@ -223,6 +260,15 @@ begin
   if role is null or role not in ('viewer', 'operator', 'admin') then
     perform milepost_private.refuse(422, 'invalid_value', format('Expected role viewer, operator or admin; found %s.', role));
   end if;
+  if role <> 'admin' then
+    perform milepost_private.keep_an_admin(tenant_id, user_id);
+  end if;
+  -- GUARD: a group that is meant to be invited one by one
+  if (select count(*) from milepost.members m
+      where m.tenant_id = add_member.tenant_id and m.user_id <> add_member.user_id) >= 1000 then
+    perform milepost_private.refuse(409, 'too_many_members', 'Expected at most 1,000 members of a tenant; there are as many already.',
+      'Remove one: milepost members remove --user UUID; or divide the tenant.');
+  end if;
   insert into milepost.members as m (tenant_id, user_id, role) values (add_member.tenant_id, add_member.user_id, add_member.role)
   on conflict on constraint members_pkey do update set role = excluded.role;
   perform milepost_private.write_audit(add_member.tenant_id, milepost_private.actor(), 'add_member', user_id::text,
@@ -231,7 +277,7 @@ begin
 end;
 $$;
 comment on function milepost_private.add_member(uuid, uuid, text) is
-'Makes a user a member, for an admin of the tenant or the service. Refuses with 403, 404 or 422.';
+'Makes a user a member, for an admin of the tenant or the service. Refuses with 403, 404, 409 or 422.';
 revoke execute on function milepost_private.add_member(uuid, uuid, text) from public, anon, authenticated;
 grant execute on function milepost_private.add_member(uuid, uuid, text) to authenticated, service_role;
 
@@ -255,6 +301,7 @@ set search_path = ''
 as $$
 begin
   perform milepost_private.check_admin(tenant_id);
+  perform milepost_private.keep_an_admin(tenant_id, user_id);
   delete from milepost.members m where m.tenant_id = remove_member.tenant_id and m.user_id = remove_member.user_id;
   -- GUARD: no such member
   if not found then
@@ -266,7 +313,7 @@ begin
 end;
 $$;
 comment on function milepost_private.remove_member(uuid, uuid) is
-'Ends a membership, for an admin of the tenant or the service. Refuses with 403 or 404.';
+'Ends a membership, for an admin of the tenant or the service. Refuses with 403, 404 or 409.';
 revoke execute on function milepost_private.remove_member(uuid, uuid) from public, anon, authenticated;
 grant execute on function milepost_private.remove_member(uuid, uuid) to authenticated, service_role;
 

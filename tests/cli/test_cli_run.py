@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from running_stack import RunningStack, Tenant
-from terminal import PATIENCE_S, Milepost, eventually
+from terminal import PATIENCE_S, PROGRAM, Milepost, eventually
 
 from milepost import models
 from milepost._client import Client
@@ -226,6 +226,51 @@ def test_on_a_terminal_the_command_has_one_too(milepost: Milepost, client: Clien
         assert terminal.ends() == 128 + signal.SIGINT
         assert termios.tcgetattr(terminal.inner) == before
     assert client.job("tty").state == "failed"
+
+
+@pytest.mark.parametrize("resume", ["fg", "bg; read line; fg"])
+def test_ctrl_z_suspends_the_command_until_the_shell_lets_it_go_on(milepost: Milepost, resume: str) -> None:
+    script = "echo pid $$ ready; read line; echo got $line"
+    shell = ["bash", "-mc", f'"$0" "$@"; echo stopped $?; read line; {resume}; echo ended $?', *PROGRAM]
+    with milepost.on_terminal("run", "--", "bash", "-c", script, program=shell) as terminal:
+        before = termios.tcgetattr(terminal.inner)
+        command = int(terminal.sees("ready").partition("pid ")[2].split()[0])
+        assert termios.tcgetattr(terminal.inner) != before
+        terminal.type("\x1a")
+        terminal.sees(f"stopped {128 + signal.SIGTSTP}")
+        eventually(lambda: state_of(command) == "T", "it is stopped")
+        assert termios.tcgetattr(terminal.inner) == before
+        terminal.type("\n")
+        eventually(lambda: state_of(command) == "S", "it goes on")
+        if "bg" in resume:
+            terminal.type("\n")
+        eventually(lambda: termios.tcgetattr(terminal.inner) != before, "the terminal is the command's")
+        terminal.type("hello\n")
+        terminal.sees("got hello")
+        terminal.sees("ended 0")
+
+
+def test_ctrl_z_does_nothing_where_no_shell_would_let_it_go_on(milepost: Milepost) -> None:
+    with milepost.on_terminal("run", "--", "bash", "-c", "echo ready; read line; echo got $line") as terminal:
+        terminal.sees("ready")
+        terminal.type("before\x1aafter\n")
+        terminal.sees("got beforeafter")
+        assert terminal.ends() == 0
+
+
+def test_ctrl_z_is_for_who_reads_it_or_is_at_the_front_of_its_own_shell(milepost: Milepost) -> None:
+    raw = "stty raw -echo; echo ready; head -c 1 | od -An -tx1; stty sane"
+    with milepost.on_terminal("run", "--", "bash", "-c", raw) as terminal:
+        terminal.sees("ready")
+        terminal.type("\x1a")
+        terminal.sees("1a")
+        assert terminal.ends() == 0
+    inner = "bash -c 'echo ready; read line'; echo stopped $?; kill -9 %1"
+    with milepost.on_terminal("run", "--", "bash", "-mc", inner) as terminal:
+        terminal.sees("ready")
+        terminal.type("\x1a")
+        terminal.sees(f"stopped {128 + signal.SIGTSTP}")
+        assert terminal.ends() == 0
 
 
 def test_on_a_terminal_stderr_may_go_elsewhere(milepost: Milepost, client: Client, tmp_path: Path) -> None:

@@ -102,6 +102,22 @@ def test_nothing_is_wrong_with_the_local_stack(right: dict[str, str]) -> None:
     assert looked_at <= {name for name, verdict in checks.items() if verdict == "ok"}
 
 
+def test_the_parts_are_looked_at_together_and_told_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    functions_asked = threading.Event()
+
+    def of_project(*_: object) -> Iterator[Check]:
+        assert functions_asked.wait(60)
+        yield Check("database", "ok", "")
+
+    def of_functions(*_: object) -> Iterator[Check]:
+        functions_asked.set()
+        yield Check("functions", "ok", "")
+
+    monkeypatch.setattr(_doctor, "of_project", of_project)
+    monkeypatch.setattr(_doctor, "of_functions", of_functions)
+    assert [check.name for check in _doctor.examine()] == ["settings", "database", "Realtime", "functions"]
+
+
 def test_what_is_wrong_stands_with_its_fix_and_ends_with_1(right: dict[str, str]) -> None:
     done = run(MILEPOST_URL=right["MILEPOST_URL"], MILEPOST_KEY=right["SUPABASE_SECRET_KEY"])
     assert done.returncode == 1
@@ -256,6 +272,7 @@ def test_functions_that_do_not_reach_their_database_are_found(monkeypatch: pytes
         ("grant usage on schema milepost to anon; grant select on milepost.jobs to anon", "privileges of anon", "milepost.jobs"),
         ("revoke execute on function milepost.sweep(timestamptz) from service_role", "privileges of the service", "sweep"),
         ("revoke select on milepost.jobs from authenticated", "privileges of users", "milepost.jobs"),
+        ("create or replace function milepost.schema_version() returns text language plpgsql stable set search_path = '' as $$ begin return '99.0.0'; end $$", "schema version", "the schema is 99.0.0, this package"),
         ("do $$ declare t text; begin for t in select inhrelid::regclass::text from pg_inherits where inhparent = 'milepost.events'::regclass and inhrelid::regclass::text ~ '\\d$' loop execute 'drop table ' || t; end loop; end $$", "partitions", "nothing sweeps"),
     ],
 )  # fmt: skip
@@ -263,7 +280,7 @@ def test_a_fault_in_the_database_is_found(new_database: Any, fault: str, check: 
     database: Database = new_database()
     with database.acting("service_role"):
         assert wrong(of_database(database.call("installation"))) == {}
-    for statement in [fault] if fault.startswith("do") else fault.split(";"):
+    for statement in [fault] if "$$" in fault else fault.split(";"):
         database.rows(statement)
     found = wrong(of_database(database.call("installation")))
     assert list(found) == [check]

@@ -37,7 +37,13 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder where the packed package is installed, beside supabase-js."""
     folder = tmp_path_factory.mktemp("npm")
     packed = json.loads(run("npm", "pack", "--json", "--pack-destination", folder, ROOT / "public"))[0]
-    assert {file["path"] for file in packed["files"]} == {"milepost.js", "milepost.d.ts", "package.json"}
+    assert {file["path"] for file in packed["files"]} == {
+        "milepost.js",
+        "milepost.d.ts",
+        "package.json",
+        "LICENSE",
+    }
+    assert (ROOT / "public/LICENSE").read_text() == (ROOT / "LICENSE").read_text()
     (folder / "package.json").write_text('{"type": "module"}')
     # Supabase's client comes from the checkout: this needs no network.
     run("npm", "install", "--offline", "--legacy-peer-deps", "--no-audit", "--no-fund", folder / packed["filename"], cwd=folder)  # fmt: skip

@@ -1,5 +1,6 @@
 """One version everywhere, and a clear word where two parts do not fit."""
 
+import asyncio
 import json
 import re
 import tomllib
@@ -14,6 +15,7 @@ import milepost
 from functions.openapi import _document
 from milepost import _version, _words
 from milepost._client import USER_AGENT, Client
+from milepost._transports import Api, Credential
 from milepost._version import HEADER, VERSION, misfit
 
 
@@ -71,6 +73,22 @@ def test_the_sdk_warns_once_of_a_server_that_does_not_fit(
         client.jobs()
     assert len(caplog.messages) == 1
     assert caplog.messages[0].endswith(says)
+
+
+def test_watching_warns_as_the_sdk_does(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(_words, "_warned", set())
+
+    async def look() -> None:
+        for version in (VERSION, "99.0.0", "99.0.0"):
+            transport = answering(version)
+            async with Api("http://milepost.test", Credential("mp_key"), transport) as api:
+                await api.active_jobs()
+
+    asyncio.run(look())
+    (said,) = caplog.messages
+    assert "the server is 99.0.0, which is newer" in said
 
 
 @pytest.mark.parametrize("server", [VERSION, None, "not a version"])

@@ -23,7 +23,7 @@ after(async () => {
 export function onPage(name, act, { allow = /^$/, ...options } = {}) {
   test(name, async () => {
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, locale: "en-US", ...options });
-    context.setDefaultTimeout(8000);
+    context.setDefaultTimeout(30_000);
     const page = await context.newPage();
     const complaints = [];
     page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));

@@ -22,7 +22,7 @@ after(() => browser.close());
 function onHistory(name, act, { address = "/history", token = tenant.owner, allow = /^$/, ...options } = {}) {
   test(name, async () => {
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, locale: "en-US", ...options });
-    context.setDefaultTimeout(15_000);
+    context.setDefaultTimeout(30_000);
     const page = await context.newPage();
     const complaints = [];
     page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
@@ -49,6 +49,15 @@ test("a line of CSV is read back as what it was, and no cell is a formula", () =
   assert.equal(csvLine(["a", 'say "hi", b', "two\nlines", null, undefined, 1.5, true]), 'a,"say ""hi"", b","two\nlines",,,1.5,true\r\n');
   assert.equal(csvLine(["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\n=1", "＝1"]), `'=1+1,'+1,'-1,'@SUM(A1),'\tx,"'\rx","'\n=1",'＝1\r\n`);
   assert.equal(csvLine([-5, "a=b", "", { a: 1 }]), '-5,a=b,,"{""a"":1}"\r\n');
+});
+
+onHistory("a chart of one day has room beside it, and one of several from the first to the last", async (page) => {
+  const spans = await page.evaluate(async () => {
+    const { span } = await import("/trends.js");
+    const day = 86_400_000;
+    return [span([{ ms: day }], false), span([{ ms: day }], true), span([{ ms: day }, { ms: 41 * day }], false), span([{ ms: day }, { ms: 41 * day }], true)];
+  });
+  assert.deepEqual(spans, [[46_800, 126_000], [46_800, 126_000], [86_400, 3_542_400], [0, 3_628_800]]);
 });
 
 onHistory("it shows figures, trends, kinds, errors and jobs of the last 30 days", async (page) => {

@@ -21,6 +21,7 @@ onPage("a stranger sees nothing: no job, no count, no difference to an absent on
     await page.getByText("No jobs yet.").waitFor();
   }
   assert.equal(said[0], said[1]);
+  assert.doesNotMatch(said[0], /Share|Pause|Cancel/);
   assert.doesNotMatch(await page.content(), /secret-import/);
 }, { allow: /404/ });
 

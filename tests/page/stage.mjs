@@ -44,7 +44,7 @@ export async function misbehave(how = {}) {
 }
 
 /** Waits until `look` finds what is wanted; fails with what it found last. */
-export async function eventually(look, patienceMs = 10_000) {
+export async function eventually(look, patienceMs = 30_000) {
   const end = performance.now() + patienceMs;
   let trouble;
   do {

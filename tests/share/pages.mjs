@@ -32,7 +32,7 @@ export const share = (tenant, job, body) => asOperator(tenant, `/v1/jobs/${encod
 export function onPage(name, act, { allow = /^$/, clock = true, ...options } = {}) {
   test(name, async () => {
     const context = await browser.newContext({ locale: "en-US", ...options });
-    context.setDefaultTimeout(20_000);
+    context.setDefaultTimeout(30_000);
     const page = await context.newPage();
     const complaints = [];
     page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
