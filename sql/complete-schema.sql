@@ -2341,12 +2341,22 @@ create table if not exists milepost.lanes (
   cursor_canceled    bigint not null default 0,
   cursor_bytes       bigint not null default 0,
   first_checkpoint_at timestamptz not null,
+  first_work         double precision not null default 0,
   last_checkpoint_at timestamptz not null,
   last_progress_at   timestamptz,
   constraint lanes_pkey primary key (job_id, worker),
   constraint lanes_job_exists foreign key (job_id) references milepost.jobs (job_id) on delete cascade,
   constraint lane_state_is_known check (state in ('running', 'paused', 'completing', 'completed', 'canceled', 'failed'))
 ) with (fillfactor = 60);
+-- Where the table is older than the column.
+do $guard$
+begin
+  if not exists (select from pg_catalog.pg_attribute
+                 where attrelid = 'milepost.lanes'::regclass and attname = 'first_work'
+                   and not attisdropped) then
+    alter table milepost.lanes add column first_work double precision not null default 0;
+  end if;
+end $guard$;
 
 comment on table milepost.lanes is 'One lane of a job each: a process, shard or host that reports its own counts. A job''s counts are the sums over its lanes.';
 comment on column milepost.lanes.tenant_id is 'The tenant it belongs to.';
@@ -2384,7 +2394,8 @@ comment on column milepost.lanes.cursor_failed is 'items_failed at the cursor.';
 comment on column milepost.lanes.cursor_skipped is 'items_skipped at the cursor.';
 comment on column milepost.lanes.cursor_canceled is 'items_canceled at the cursor.';
 comment on column milepost.lanes.cursor_bytes is 'bytes_processed at the cursor.';
-comment on column milepost.lanes.first_checkpoint_at is 'First contact.';
+comment on column milepost.lanes.first_checkpoint_at is 'First contact in its attempt.';
+comment on column milepost.lanes.first_work is 'Items it had settled by work then: what was done before says nothing of its speed.';
 comment on column milepost.lanes.last_checkpoint_at is 'Last contact.';
 comment on column milepost.lanes.last_progress_at is 'Last rise of its counts.';
 
@@ -4516,6 +4527,48 @@ comment on function milepost_private.error_pattern(text) is
 revoke execute on function milepost_private.error_pattern(text) from public, anon, authenticated;
 grant execute on function milepost_private.error_pattern(text) to authenticated, service_role;
 
+-- ==== sql/schema/36_lane_counts.sql
+
+-- lane_counts, lane_work: what a lane has done, by whatever it counts.
+create or replace function milepost_private.lane_counts(l milepost.lanes)
+returns milepost.lanes
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  -- A lane that counts by stage only has its stages' sums.
+  if l.items_completed = 0 and l.items_failed = 0 and l.items_skipped = 0 and l.items_canceled = 0 then
+    select least(coalesce(sum(x.items_completed), 0), 9223372036854775807),
+           least(coalesce(sum(x.items_failed), 0), 9223372036854775807),
+           least(coalesce(sum(x.items_skipped), 0), 9223372036854775807),
+           least(coalesce(sum(x.items_canceled), 0), 9223372036854775807),
+           least(greatest(coalesce(sum(x.bytes_processed), 0), l.bytes_processed), 9223372036854775807)
+    into l.items_completed, l.items_failed, l.items_skipped, l.items_canceled, l.bytes_processed
+    from milepost_private.stage_lanes x where x.job_id = l.job_id and x.worker = l.worker;
+  end if;
+  return l;
+end;
+$$;
+comment on function milepost_private.lane_counts(milepost.lanes) is 'The lane with its counts, which are its stages'' where it has none of its own.';
+revoke execute on function milepost_private.lane_counts(milepost.lanes) from public, anon, authenticated;
+grant execute on function milepost_private.lane_counts(milepost.lanes) to authenticated, service_role;
+
+create or replace function milepost_private.lane_work(l milepost.lanes)
+returns double precision
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  l := milepost_private.lane_counts(l);
+  return l.items_completed::double precision + l.items_failed + l.items_canceled;
+end;
+$$;
+comment on function milepost_private.lane_work(milepost.lanes) is 'Items that the lane has settled by work, which skipping is not.';
+revoke execute on function milepost_private.lane_work(milepost.lanes) from public, anon, authenticated;
+grant execute on function milepost_private.lane_work(milepost.lanes) to authenticated, service_role;
+
 -- ==== sql/schema/36_parts_json.sql
 
 -- stage_json, lane_json: a stage and a lane as the API shows them.
@@ -4545,19 +4598,9 @@ stable
 set search_path = ''
 as $$
 declare
-  v_work double precision;
+  v_work double precision := milepost_private.lane_work(l) - l.first_work;
 begin
-  -- A lane that counts by stage only has its stages' sums.
-  if l.items_completed = 0 and l.items_failed = 0 and l.items_skipped = 0 and l.items_canceled = 0 then
-    select least(coalesce(sum(x.items_completed), 0), 9223372036854775807),
-           least(coalesce(sum(x.items_failed), 0), 9223372036854775807),
-           least(coalesce(sum(x.items_skipped), 0), 9223372036854775807),
-           least(coalesce(sum(x.items_canceled), 0), 9223372036854775807),
-           least(greatest(coalesce(sum(x.bytes_processed), 0), l.bytes_processed), 9223372036854775807)
-    into l.items_completed, l.items_failed, l.items_skipped, l.items_canceled, l.bytes_processed
-    from milepost_private.stage_lanes x where x.job_id = l.job_id and x.worker = l.worker;
-  end if;
-  v_work := l.items_completed::double precision + l.items_failed + l.items_canceled;
+  l := milepost_private.lane_counts(l);
   return jsonb_build_object(
     'worker', l.worker, 'attempt', l.attempt, 'seq', l.seq, 'state', l.state,
     'items_total', l.items_total, 'worker_items_total', l.worker_items_total, 'items_completed', l.items_completed,
@@ -4928,6 +4971,8 @@ begin
     seq = -1, state = case when l.state in ('completed', 'skipped') then l.state end, state_seq = -1,
     failed_seq = -1, skipped_seq = -1, canceled_seq = -1, total_seq = -1, weight_seq = -1, cursor_seq = -1
   where l.job_id = begin_attempt.job_id;
+
+  update milepost.lanes l set first_work = milepost_private.lane_work(l) where l.job_id = begin_attempt.job_id;
 
   -- What each lane begins with is part of its history: a cursor that arrives late is counted from here.
   insert into milepost.checkpoints (tenant_id, job_id, attempt, worker, seq, at, received_at, items_completed,
@@ -5504,6 +5549,10 @@ begin
   perform milepost_private.commit_stage_counts(v_committed);
   perform milepost_private.record_stage_lanes(v_open);
 
+  -- Of a lane that counts by stage, what it had done at first contact.
+  update milepost.lanes l set first_work = milepost_private.lane_work(l)
+  where l.job_id = any (v_jobs) and l.first_checkpoint_at = record_stages.at;
+
   -- Weights, and states from what the lanes say: failed if one failed, completed once all that spoke of it have.
   update milepost.stages s set
     weight = coalesce(w.weight, s.weight),
@@ -6059,7 +6108,7 @@ begin
     where f.cursor_seq between 0 and f.seq - 1 and e.seq <= f.cursor_seq
     group by e.job_id, e.worker
   ), next as (
-    select f.*, l.worker is null as is_new, coalesce(l.first_checkpoint_at, v_now) as first_checkpoint_at,
+    select f.*, l.worker is null as is_new,
            coalesce(f.first_seq <= l.seq, false) as is_late,
            coalesce(l.state, 'running') as prior_state, l.attempt is distinct from f.attempt as is_first_word,
            case when f.state_seq > coalesce(l.state_seq, -1) then f.state else coalesce(l.state, 'running') end as new_state,
@@ -6090,13 +6139,14 @@ begin
     insert into milepost.lanes as l (tenant_id, job_id, worker, attempt, seq, seen, state, state_seq, items_completed,
       bytes_processed, items_failed, failed_seq, items_skipped, skipped_seq, items_canceled, canceled_seq, items_total,
       total_seq, worker_items_total, worker_total_seq, message_seq, cursor, cursor_seq, cursor_at, cursor_completed, cursor_failed, cursor_skipped, cursor_canceled, cursor_bytes,
-      first_checkpoint_at, last_checkpoint_at, last_progress_at)
+      first_checkpoint_at, first_work, last_checkpoint_at, last_progress_at)
     select v_caller.tenant_id, n.job_id, n.worker, n.attempt, n.seq, n.seen, n.new_state, n.state_seq, n.new_completed,
            n.new_bytes, n.new_failed, n.failed_seq, n.new_skipped, n.skipped_seq, n.new_canceled, n.canceled_seq, n.new_total,
            n.total_seq, n.new_worker_total, n.worker_total_seq, n.message_seq, n.cursor, n.cursor_seq, case when n.has_cursor then v_now end,
            case when n.commits then n.cursor_completed else 0 end, case when n.commits then n.cursor_failed else 0 end,
            case when n.commits then n.cursor_skipped else 0 end, case when n.commits then n.cursor_canceled else 0 end,
-           case when n.commits then n.cursor_bytes else 0 end, v_now, v_now,
+           case when n.commits then n.cursor_bytes else 0 end, v_now,
+           n.new_completed::double precision + n.new_failed + n.new_canceled, v_now,
            case when n.new_completed > n.old_completed or n.new_failed > n.old_failed or n.new_canceled > n.old_canceled
                   or n.new_skipped > n.old_skipped then v_now end
     from next n
@@ -6121,6 +6171,8 @@ begin
       cursor_skipped = case when excluded.cursor_at is not null then excluded.cursor_skipped else l.cursor_skipped end,
       cursor_canceled = case when excluded.cursor_at is not null then excluded.cursor_canceled else l.cursor_canceled end,
       cursor_bytes = case when excluded.cursor_at is not null then excluded.cursor_bytes else l.cursor_bytes end,
+      first_checkpoint_at = case when l.attempt = excluded.attempt then l.first_checkpoint_at else excluded.first_checkpoint_at end,
+      first_work = case when l.attempt = excluded.attempt then l.first_work else greatest(l.first_work, excluded.first_work) end,
       last_checkpoint_at = excluded.last_checkpoint_at,
       last_progress_at = coalesce(excluded.last_progress_at, l.last_progress_at)
   ), changes as (
@@ -6276,7 +6328,7 @@ begin
     from (
       select l.job_id, array_agg(l.worker order by l.worker) as workers,
              array_agg(least(q.active_s, extract(epoch from v_now - l.first_checkpoint_at)) order by l.worker) as worked_s,
-             array_agg(d.work order by l.worker) as done,
+             array_agg(greatest(d.work - l.first_work, 0) order by l.worker) as done,
              array_agg(case when l.state in ('completed', 'canceled') then 0
                             else greatest(l.worker_items_total - d.work - l.items_skipped, 0) end order by l.worker) as remaining
       from (select distinct e.job_id, e.worker from unnest(v_entries) e where e.job_id = any (v_shared)) e
@@ -6407,7 +6459,10 @@ begin
   if worker is not null then
     insert into milepost.lanes as l (tenant_id, job_id, worker, attempt, first_checkpoint_at, last_checkpoint_at)
     values (v_job.tenant_id, v_job.job_id, claim_job.worker, v_job.attempt, v_now, v_now)
-    on conflict on constraint lanes_pkey do update set attempt = excluded.attempt, last_checkpoint_at = excluded.last_checkpoint_at;
+    on conflict on constraint lanes_pkey do update set
+      attempt = excluded.attempt, first_checkpoint_at = excluded.first_checkpoint_at,
+      first_work = milepost_private.lane_work(l),
+      last_checkpoint_at = excluded.last_checkpoint_at;
     update milepost.jobs j set last_checkpoint_at = v_now where j.job_id = v_job.job_id;
   end if;
   return milepost_private.resume_json(v_job.job_id);
@@ -6521,6 +6576,12 @@ begin
   end if;
   perform milepost_private.check_name('name', name);
   perform milepost_private.check_name('kinds', k.kind) from unnest(kinds) as k (kind);
+  -- GUARD: more keys than anybody can keep in mind
+  if (select count(*) from milepost_private.keys k where k.tenant_id = create_key.tenant_id
+        and k.revoked_at is null and (k.expires_at is null or k.expires_at > now())) >= 1000 then
+    perform milepost_private.refuse(409, 'too_many_keys', 'Expected at most 1,000 keys of a tenant that open something; there are as many already.',
+      'Revoke one that is no longer needed: milepost keys revoke KEY_ID');
+  end if;
   insert into milepost_private.keys (tenant_id, scope, name, prefix, key_hash, created_by, expires_at, kinds)
   values (create_key.tenant_id, create_key.scope, create_key.name, left(v_key, 11),
           encode(sha256(convert_to(v_key, 'utf8')), 'hex'), milepost_private.actor(), create_key.expires_at, create_key.kinds)
@@ -6532,7 +6593,7 @@ begin
 end;
 $$;
 comment on function milepost_private.create_key(uuid, text, text, timestamptz, text[]) is
-'Creates a key for an admin of the tenant or the service. Refuses with 403, 404 or 422.';
+'Creates a key for an admin of the tenant or the service. Refuses with 403, 404, 409 or 422.';
 revoke execute on function milepost_private.create_key(uuid, text, text, timestamptz, text[]) from public, anon, authenticated;
 grant execute on function milepost_private.create_key(uuid, text, text, timestamptz, text[]) to authenticated, service_role;
 
@@ -6628,6 +6689,37 @@ revoke execute on function milepost.revoke_key(uuid) from public, anon, authenti
 grant execute on function milepost.revoke_key(uuid) to authenticated, service_role;
 
 -- MEMBERS
+-- keep_an_admin: a tenant whose last admin left could be managed by the service alone.
+create or replace function milepost_private.keep_an_admin(tenant_id uuid, user_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_admins uuid[];
+begin
+  if milepost_private.is_service() then
+    return;
+  end if;
+  -- Locked, so that of two admins who remove each other at once one waits, and is refused.
+  with admins as (
+    select m.user_id from milepost.members m
+    where m.tenant_id = keep_an_admin.tenant_id and m.role = 'admin' order by m.user_id for update)
+  select array_agg(a.user_id) into v_admins from admins a;
+  -- GUARD: nobody would be left who manages keys and members
+  if v_admins = array[keep_an_admin.user_id] then
+    perform milepost_private.refuse(409, 'only_admin',
+      format('Expected another admin to stay; %s is the only one of the tenant.', keep_an_admin.user_id),
+      'Make somebody else an admin first: milepost members add --user UUID --role admin');
+  end if;
+end;
+$$;
+comment on function milepost_private.keep_an_admin(uuid, uuid) is
+'Refuses with 409 that this user ceases to be an admin where there is no other; the service passes.';
+revoke execute on function milepost_private.keep_an_admin(uuid, uuid) from public, anon, authenticated;
+grant execute on function milepost_private.keep_an_admin(uuid, uuid) to service_role;
+
 create or replace function milepost_private.add_member(tenant_id uuid, user_id uuid, role text)
 returns jsonb
 language plpgsql
@@ -6645,6 +6737,15 @@ begin
   if role is null or role not in ('viewer', 'operator', 'admin') then
     perform milepost_private.refuse(422, 'invalid_value', format('Expected role viewer, operator or admin; found %s.', role));
   end if;
+  if role <> 'admin' then
+    perform milepost_private.keep_an_admin(tenant_id, user_id);
+  end if;
+  -- GUARD: a group that is meant to be invited one by one
+  if (select count(*) from milepost.members m
+      where m.tenant_id = add_member.tenant_id and m.user_id <> add_member.user_id) >= 1000 then
+    perform milepost_private.refuse(409, 'too_many_members', 'Expected at most 1,000 members of a tenant; there are as many already.',
+      'Remove one: milepost members remove --user UUID; or divide the tenant.');
+  end if;
   insert into milepost.members as m (tenant_id, user_id, role) values (add_member.tenant_id, add_member.user_id, add_member.role)
   on conflict on constraint members_pkey do update set role = excluded.role;
   perform milepost_private.write_audit(add_member.tenant_id, milepost_private.actor(), 'add_member', user_id::text,
@@ -6653,7 +6754,7 @@ begin
 end;
 $$;
 comment on function milepost_private.add_member(uuid, uuid, text) is
-'Makes a user a member, for an admin of the tenant or the service. Refuses with 403, 404 or 422.';
+'Makes a user a member, for an admin of the tenant or the service. Refuses with 403, 404, 409 or 422.';
 revoke execute on function milepost_private.add_member(uuid, uuid, text) from public, anon, authenticated;
 grant execute on function milepost_private.add_member(uuid, uuid, text) to authenticated, service_role;
 
@@ -6677,6 +6778,7 @@ set search_path = ''
 as $$
 begin
   perform milepost_private.check_admin(tenant_id);
+  perform milepost_private.keep_an_admin(tenant_id, user_id);
   delete from milepost.members m where m.tenant_id = remove_member.tenant_id and m.user_id = remove_member.user_id;
   -- GUARD: no such member
   if not found then
@@ -6688,7 +6790,7 @@ begin
 end;
 $$;
 comment on function milepost_private.remove_member(uuid, uuid) is
-'Ends a membership, for an admin of the tenant or the service. Refuses with 403 or 404.';
+'Ends a membership, for an admin of the tenant or the service. Refuses with 403, 404 or 409.';
 revoke execute on function milepost_private.remove_member(uuid, uuid) from public, anon, authenticated;
 grant execute on function milepost_private.remove_member(uuid, uuid) to authenticated, service_role;
 

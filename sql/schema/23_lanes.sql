@@ -37,12 +37,15 @@ create table if not exists milepost.lanes (
   cursor_canceled    bigint not null default 0,
   cursor_bytes       bigint not null default 0,
   first_checkpoint_at timestamptz not null,
+  first_work         double precision not null default 0,
   last_checkpoint_at timestamptz not null,
   last_progress_at   timestamptz,
   constraint lanes_pkey primary key (job_id, worker),
   constraint lanes_job_exists foreign key (job_id) references milepost.jobs (job_id) on delete cascade,
   constraint lane_state_is_known check (state in ('running', 'paused', 'completing', 'completed', 'canceled', 'failed'))
 ) with (fillfactor = 60);
+-- Where the table is older than the column.
+alter table milepost.lanes add column if not exists first_work double precision not null default 0;
 
 comment on table milepost.lanes is 'One lane of a job each: a process, shard or host that reports its own counts. A job''s counts are the sums over its lanes.';
 comment on column milepost.lanes.tenant_id is 'The tenant it belongs to.';
@@ -80,7 +83,8 @@ comment on column milepost.lanes.cursor_failed is 'items_failed at the cursor.';
 comment on column milepost.lanes.cursor_skipped is 'items_skipped at the cursor.';
 comment on column milepost.lanes.cursor_canceled is 'items_canceled at the cursor.';
 comment on column milepost.lanes.cursor_bytes is 'bytes_processed at the cursor.';
-comment on column milepost.lanes.first_checkpoint_at is 'First contact.';
+comment on column milepost.lanes.first_checkpoint_at is 'First contact in its attempt.';
+comment on column milepost.lanes.first_work is 'Items it had settled by work then: what was done before says nothing of its speed.';
 comment on column milepost.lanes.last_checkpoint_at is 'Last contact.';
 comment on column milepost.lanes.last_progress_at is 'Last rise of its counts.';
 

@@ -25,19 +25,9 @@ stable
 set search_path = ''
 as $$
 declare
-  v_work double precision;
+  v_work double precision := milepost_private.lane_work(l) - l.first_work;
 begin
-  -- A lane that counts by stage only has its stages' sums.
-  if l.items_completed = 0 and l.items_failed = 0 and l.items_skipped = 0 and l.items_canceled = 0 then
-    select least(coalesce(sum(x.items_completed), 0), 9223372036854775807),
-           least(coalesce(sum(x.items_failed), 0), 9223372036854775807),
-           least(coalesce(sum(x.items_skipped), 0), 9223372036854775807),
-           least(coalesce(sum(x.items_canceled), 0), 9223372036854775807),
-           least(greatest(coalesce(sum(x.bytes_processed), 0), l.bytes_processed), 9223372036854775807)
-    into l.items_completed, l.items_failed, l.items_skipped, l.items_canceled, l.bytes_processed
-    from milepost_private.stage_lanes x where x.job_id = l.job_id and x.worker = l.worker;
-  end if;
-  v_work := l.items_completed::double precision + l.items_failed + l.items_canceled;
+  l := milepost_private.lane_counts(l);
   return jsonb_build_object(
     'worker', l.worker, 'attempt', l.attempt, 'seq', l.seq, 'state', l.state,
     'items_total', l.items_total, 'worker_items_total', l.worker_items_total, 'items_completed', l.items_completed,

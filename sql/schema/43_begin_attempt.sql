@@ -27,6 +27,8 @@ begin
     failed_seq = -1, skipped_seq = -1, canceled_seq = -1, total_seq = -1, weight_seq = -1, cursor_seq = -1
   where l.job_id = begin_attempt.job_id;
 
+  update milepost.lanes l set first_work = milepost_private.lane_work(l) where l.job_id = begin_attempt.job_id;
+
   -- What each lane begins with is part of its history: a cursor that arrives late is counted from here.
   insert into milepost.checkpoints (tenant_id, job_id, attempt, worker, seq, at, received_at, items_completed,
                                     items_failed, items_skipped, items_canceled, bytes_processed, has_cursor, stages)

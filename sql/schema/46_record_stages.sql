@@ -114,6 +114,10 @@ begin
   perform milepost_private.commit_stage_counts(v_committed);
   perform milepost_private.record_stage_lanes(v_open);
 
+  -- Of a lane that counts by stage, what it had done at first contact.
+  update milepost.lanes l set first_work = milepost_private.lane_work(l)
+  where l.job_id = any (v_jobs) and l.first_checkpoint_at = record_stages.at;
+
   -- Weights, and states from what the lanes say: failed if one failed, completed once all that spoke of it have.
   update milepost.stages s set
     weight = coalesce(w.weight, s.weight),

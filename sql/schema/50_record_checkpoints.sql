@@ -101,7 +101,7 @@ begin
     where f.cursor_seq between 0 and f.seq - 1 and e.seq <= f.cursor_seq
     group by e.job_id, e.worker
   ), next as (
-    select f.*, l.worker is null as is_new, coalesce(l.first_checkpoint_at, v_now) as first_checkpoint_at,
+    select f.*, l.worker is null as is_new,
            coalesce(f.first_seq <= l.seq, false) as is_late,
            coalesce(l.state, 'running') as prior_state, l.attempt is distinct from f.attempt as is_first_word,
            case when f.state_seq > coalesce(l.state_seq, -1) then f.state else coalesce(l.state, 'running') end as new_state,
@@ -132,13 +132,14 @@ begin
     insert into milepost.lanes as l (tenant_id, job_id, worker, attempt, seq, seen, state, state_seq, items_completed,
       bytes_processed, items_failed, failed_seq, items_skipped, skipped_seq, items_canceled, canceled_seq, items_total,
       total_seq, worker_items_total, worker_total_seq, message_seq, cursor, cursor_seq, cursor_at, cursor_completed, cursor_failed, cursor_skipped, cursor_canceled, cursor_bytes,
-      first_checkpoint_at, last_checkpoint_at, last_progress_at)
+      first_checkpoint_at, first_work, last_checkpoint_at, last_progress_at)
     select v_caller.tenant_id, n.job_id, n.worker, n.attempt, n.seq, n.seen, n.new_state, n.state_seq, n.new_completed,
            n.new_bytes, n.new_failed, n.failed_seq, n.new_skipped, n.skipped_seq, n.new_canceled, n.canceled_seq, n.new_total,
            n.total_seq, n.new_worker_total, n.worker_total_seq, n.message_seq, n.cursor, n.cursor_seq, case when n.has_cursor then v_now end,
            case when n.commits then n.cursor_completed else 0 end, case when n.commits then n.cursor_failed else 0 end,
            case when n.commits then n.cursor_skipped else 0 end, case when n.commits then n.cursor_canceled else 0 end,
-           case when n.commits then n.cursor_bytes else 0 end, v_now, v_now,
+           case when n.commits then n.cursor_bytes else 0 end, v_now,
+           n.new_completed::double precision + n.new_failed + n.new_canceled, v_now,
            case when n.new_completed > n.old_completed or n.new_failed > n.old_failed or n.new_canceled > n.old_canceled
                   or n.new_skipped > n.old_skipped then v_now end
     from next n
@@ -163,6 +164,8 @@ begin
       cursor_skipped = case when excluded.cursor_at is not null then excluded.cursor_skipped else l.cursor_skipped end,
       cursor_canceled = case when excluded.cursor_at is not null then excluded.cursor_canceled else l.cursor_canceled end,
       cursor_bytes = case when excluded.cursor_at is not null then excluded.cursor_bytes else l.cursor_bytes end,
+      first_checkpoint_at = case when l.attempt = excluded.attempt then l.first_checkpoint_at else excluded.first_checkpoint_at end,
+      first_work = case when l.attempt = excluded.attempt then l.first_work else greatest(l.first_work, excluded.first_work) end,
       last_checkpoint_at = excluded.last_checkpoint_at,
       last_progress_at = coalesce(excluded.last_progress_at, l.last_progress_at)
   ), changes as (
@@ -318,7 +321,7 @@ begin
     from (
       select l.job_id, array_agg(l.worker order by l.worker) as workers,
              array_agg(least(q.active_s, extract(epoch from v_now - l.first_checkpoint_at)) order by l.worker) as worked_s,
-             array_agg(d.work order by l.worker) as done,
+             array_agg(greatest(d.work - l.first_work, 0) order by l.worker) as done,
              array_agg(case when l.state in ('completed', 'canceled') then 0
                             else greatest(l.worker_items_total - d.work - l.items_skipped, 0) end order by l.worker) as remaining
       from (select distinct e.job_id, e.worker from unnest(v_entries) e where e.job_id = any (v_shared)) e

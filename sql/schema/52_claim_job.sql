@@ -25,7 +25,10 @@ begin
   if worker is not null then
     insert into milepost.lanes as l (tenant_id, job_id, worker, attempt, first_checkpoint_at, last_checkpoint_at)
     values (v_job.tenant_id, v_job.job_id, claim_job.worker, v_job.attempt, v_now, v_now)
-    on conflict on constraint lanes_pkey do update set attempt = excluded.attempt, last_checkpoint_at = excluded.last_checkpoint_at;
+    on conflict on constraint lanes_pkey do update set
+      attempt = excluded.attempt, first_checkpoint_at = excluded.first_checkpoint_at,
+      first_work = milepost_private.lane_work(l),
+      last_checkpoint_at = excluded.last_checkpoint_at;
     update milepost.jobs j set last_checkpoint_at = v_now where j.job_id = v_job.job_id;
   end if;
   return milepost_private.resume_json(v_job.job_id);

@@ -363,6 +363,7 @@ class MilepostLanes(BaseModel):
     deadline_seq: int = Field(alias="deadline_seq")
     failed_seq: int = Field(alias="failed_seq")
     first_checkpoint_at: datetime.datetime = Field(alias="first_checkpoint_at")
+    first_work: float = Field(alias="first_work")
     items_canceled: int = Field(alias="items_canceled")
     items_completed: int = Field(alias="items_completed")
     items_failed: int = Field(alias="items_failed")
@@ -403,6 +404,7 @@ class MilepostLanesInsert(TypedDict):
     deadline_seq: NotRequired[Annotated[int, Field(alias="deadline_seq")]]
     failed_seq: NotRequired[Annotated[int, Field(alias="failed_seq")]]
     first_checkpoint_at: Annotated[datetime.datetime, Field(alias="first_checkpoint_at")]
+    first_work: NotRequired[Annotated[float, Field(alias="first_work")]]
     items_canceled: NotRequired[Annotated[int, Field(alias="items_canceled")]]
     items_completed: NotRequired[Annotated[int, Field(alias="items_completed")]]
     items_failed: NotRequired[Annotated[int, Field(alias="items_failed")]]
@@ -443,6 +445,7 @@ class MilepostLanesUpdate(TypedDict):
     deadline_seq: NotRequired[Annotated[int, Field(alias="deadline_seq")]]
     failed_seq: NotRequired[Annotated[int, Field(alias="failed_seq")]]
     first_checkpoint_at: NotRequired[Annotated[datetime.datetime, Field(alias="first_checkpoint_at")]]
+    first_work: NotRequired[Annotated[float, Field(alias="first_work")]]
     items_canceled: NotRequired[Annotated[int, Field(alias="items_canceled")]]
     items_completed: NotRequired[Annotated[int, Field(alias="items_completed")]]
     items_failed: NotRequired[Annotated[int, Field(alias="items_failed")]]

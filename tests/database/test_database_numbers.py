@@ -6,7 +6,7 @@ import pytest
 from checkpoint_strategies import runs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scratch_database import Database
+from scratch_database import Database, Row
 
 
 @pytest.mark.parametrize(
@@ -237,3 +237,33 @@ def test_whatever_is_said_the_percent_stays_between_0_and_100_and_lanes_never_co
                 assert lanes[name]["items_completed"] >= lane["items_completed"]
                 assert lanes[name]["bytes_processed"] >= lane["bytes_processed"]
             before = lanes
+
+
+def worker_of(database: Database, tenant: str) -> Row:
+    job_id = database.job(tenant)["job_id"]
+    worker: Row = database.one(
+        "select milepost_private.lane_json(l) from milepost.lanes l where l.job_id = %s", job_id
+    )
+    return worker
+
+
+@pytest.mark.parametrize("by_stage", [False, True], ids=["counts", "stages"])
+def test_what_a_worker_had_done_at_first_contact_says_nothing_of_its_speed(
+    database: Database, tenant: str, by_stage: bool
+) -> None:
+    def say(done: int, second: int, **more: object) -> None:
+        counts = {"items_completed": done}
+        said = {"stage": {"name": "load", **counts}} if by_stage else counts
+        database.record(tenant, {"job": "job", **said, **more}, seconds=second)
+
+    say(10_000, 0)
+    assert worker_of(database, tenant)["rate_per_s"] is None
+    say(10_020, 10, cursor={"offset": 10_020})
+    assert worker_of(database, tenant)["rate_per_s"] == pytest.approx(2)
+    # The next attempt's speed is its own; what was not committed was not done.
+    say(90_000, 15)
+    say(90_000, 20, state="failed")
+    database.record(tenant, {"job": "job", "attempt": 2}, seconds=3_600)
+    assert worker_of(database, tenant)["rate_per_s"] is None
+    say(10_050, 3_610)
+    assert worker_of(database, tenant)["rate_per_s"] == pytest.approx(3)
