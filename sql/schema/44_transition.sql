@@ -11,6 +11,7 @@ returns void
 language plpgsql
 volatile
 set search_path = ''
+set plan_cache_mode = 'force_generic_plan'  -- planning these statements anew takes longer than running them
 as $$
 declare
   v_job     milepost.jobs;

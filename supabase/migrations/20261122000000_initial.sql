@@ -5031,6 +5031,7 @@ returns void
 language plpgsql
 volatile
 set search_path = ''
+set plan_cache_mode = 'force_generic_plan'  -- planning these statements anew takes longer than running them
 as $$
 declare
   v_job     milepost.jobs;
@@ -7053,6 +7054,7 @@ returns jsonb
 language plpgsql
 volatile
 set search_path = ''
+set plan_cache_mode = 'force_generic_plan'  -- planning each job's statements anew takes longer than running them
 as $$
 declare
   v_now     timestamptz := coalesce(at, clock_timestamp());
