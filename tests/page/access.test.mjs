@@ -97,7 +97,7 @@ onPage("an admin adds, promotes and removes a member, and the only admin stays",
   await page.getByLabel(`Role of ${other}`).selectOption("admin");
   await page.getByLabel("Role of you").selectOption("viewer");
   await page.getByRole("dialog").getByRole("button", { name: "Stay admin" }).click();
-  assert.equal(await page.getByLabel("Role of you").inputValue(), "admin");
+  await eventually(async () => assert.equal(await page.getByLabel("Role of you").inputValue(), "admin"));
   await page.getByLabel("Role of you").selectOption("viewer");
   await page.getByRole("dialog").getByRole("button", { name: "Become a viewer" }).click();
   await shows(page.locator(".access"), /Keys are for admins/);
