@@ -8,6 +8,7 @@ import * as words from "./words.js";
 
 const PAGE = 50;
 const DAY_MS = 86_400_000;
+const TOOK_TOO_LONG = "57014"; // Postgres ends what takes longer than the 8 s that Supabase gives a user's question
 const RANGES = { "1d": ["Last 24 hours", 1], "7d": ["Last 7 days", 7], "30d": ["Last 30 days", 30], "90d": ["Last 90 days", 90] };
 const OWN = "own";
 const OUTCOMES = ["completed", "failed", "canceled"];
@@ -72,7 +73,8 @@ export function historyView({ client, tenantId }, shell) {
       failure = error;
       found.hidden = true;
       isShown = false;
-      say("The history cannot be read.", error.message, el("button", { type: "button", on: { click: read } }, "Try again"));
+      const words = error.code === TOOK_TOO_LONG ? "More jobs ended in this time than can be counted at once: choose a shorter one." : error.message;
+      say("The history cannot be read.", words, el("button", { type: "button", on: { click: read } }, "Try again"));
       shell.fail(error);
     }
     attribute(node, "aria-busy", false);

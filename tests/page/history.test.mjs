@@ -185,6 +185,12 @@ onHistory("what cannot be read is said, and can be tried again", async (page) =>
   await rows(page).first().waitFor();
 }, { allow: /503/ });
 
+onHistory("of a time in which more jobs ended than can be counted, a shorter one is asked for", async (page) => {
+  await page.route("**/rpc/job_history_stats", (route) => route.fulfill({ status: 500, contentType: "application/json", body: '{"code": "57014", "message": "canceling statement due to statement timeout"}' }));
+  await page.getByLabel("Time").selectOption("90d");
+  await shows(page.locator(".past .empty"), /cannot be read[^]*choose a shorter one/);
+}, { allow: /500/ });
+
 onHistory("a stranger sees nothing of it, and where nothing ended it says what to do", async (page) => {
   await shows(page.locator(".past .empty"), /No job ended so[^]*clear the filters/);
   assert.doesNotMatch(await page.locator("main").innerText(), /crawl|import/i);
