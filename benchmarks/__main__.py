@@ -1,6 +1,7 @@
-"""Every benchmark, one after the other: `make bench`."""
+"""Every benchmark that takes minutes at most, each in a process of its own, one after the other: `make bench`."""
 
-import runpy
+import subprocess
+import sys
 
 for module in (
     "benchmarks.cold_start",
@@ -8,9 +9,10 @@ for module in (
     "benchmarks.storage",
     "benchmarks.latency",
     "benchmarks.hops",
+    "benchmarks.sweep",
     "benchmarks.sdk",
     "benchmarks.liveness.run",
     "benchmarks.eta.run",
 ):
-    print(f"\n== {module}")
-    runpy.run_module(module, run_name="__main__")
+    print(f"\n== {module}", flush=True)
+    subprocess.run([sys.executable, "-m", module], check=True)

@@ -178,6 +178,11 @@ class History:
                 if statement.strip():
                     self.connection.execute(statement.encode(), values)
 
+    def grow_ended(self, jobs: int) -> None:
+        """So many jobs that have ended, some at a time."""
+        for first in range(1, jobs + 1, 90_000):
+            self.grow(first, min(first + 89_999, jobs))
+
     def settle(self) -> None:
         self.connection.execute("vacuum (analyze)")
 
@@ -252,8 +257,7 @@ def main() -> None:
             # Before the others, so that they lie side by side as jobs of one time do; after them they would fill gaps that only
             # rows inserted as ended leave.
             history.grow(1, ACTIVE, active=True)
-            for first in range(1, size + 1, 90_000):
-                history.grow(first, min(first + 89_999, size))
+            history.grow_ended(size)
             history.grow(ACTIVE + 1, ACTIVE + 50, active=True)  # theirs are the newest events
             history.settle()
             histories.append(history)

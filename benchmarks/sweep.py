@@ -78,8 +78,7 @@ def main() -> None:
             connection = connections.enter_context(psycopg.connect(url, autocommit=True))
             history = History(connection)
             history.grow(1, active, active=True)
-            for first in range(1, finished + 1, 90_000):
-                history.grow(first, min(first + 89_999, finished))
+            history.grow_ended(finished)
             history.settle()
             histories.append(history)
         heads = [f"{active:,} active, {finished:,} ended" for active, finished in CASES]
