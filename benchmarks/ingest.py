@@ -220,9 +220,8 @@ def ways(stack: Stack) -> dict[str, Way]:
     until_it_answers(stack.functions_port)
     over_http(json.dumps(checkpoints([(job, 0) for job in range(JOBS)])).encode())
     stack.database.execute(FLOOR_TABLES.encode())
-    stack.database.execute(
-        "vacuum analyze"
-    )  # as autovacuum does within a minute: plans of empty tables are bad ones
+    # As autovacuum does within a minute: plans of empty tables are bad ones.
+    stack.database.execute("vacuum analyze")
     ids = dict(stack.database.execute("select substr(key, 7)::int, job_id from milepost.jobs").fetchall())
 
     def floor(rows: Rows) -> Callable[[], object]:

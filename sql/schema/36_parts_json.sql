@@ -25,9 +25,10 @@ stable
 set search_path = ''
 as $$
 declare
-  v_work double precision := milepost_private.lane_work(l) - l.first_work;
+  v_work double precision;
 begin
   l := milepost_private.lane_counts(l);
+  v_work := milepost_private.lane_work(l) - l.first_work;
   return jsonb_build_object(
     'worker', l.worker, 'attempt', l.attempt, 'seq', l.seq, 'state', l.state,
     'items_total', l.items_total, 'worker_items_total', l.worker_items_total, 'items_completed', l.items_completed,

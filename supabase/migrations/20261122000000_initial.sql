@@ -4598,9 +4598,10 @@ stable
 set search_path = ''
 as $$
 declare
-  v_work double precision := milepost_private.lane_work(l) - l.first_work;
+  v_work double precision;
 begin
   l := milepost_private.lane_counts(l);
+  v_work := milepost_private.lane_work(l) - l.first_work;
   return jsonb_build_object(
     'worker', l.worker, 'attempt', l.attempt, 'seq', l.seq, 'state', l.state,
     'items_total', l.items_total, 'worker_items_total', l.worker_items_total, 'items_completed', l.items_completed,
@@ -6109,8 +6110,7 @@ begin
     where f.cursor_seq between 0 and f.seq - 1 and e.seq <= f.cursor_seq
     group by e.job_id, e.worker
   ), next as (
-    select f.*, l.worker is null as is_new,
-           coalesce(f.first_seq <= l.seq, false) as is_late,
+    select f.*, coalesce(f.first_seq <= l.seq, false) as is_late,
            coalesce(l.state, 'running') as prior_state, l.attempt is distinct from f.attempt as is_first_word,
            case when f.state_seq > coalesce(l.state_seq, -1) then f.state else coalesce(l.state, 'running') end as new_state,
            greatest(l.items_completed, f.completed, 0) as new_completed, coalesce(l.items_completed, 0) as old_completed,
@@ -6173,6 +6173,7 @@ begin
       cursor_canceled = case when excluded.cursor_at is not null then excluded.cursor_canceled else l.cursor_canceled end,
       cursor_bytes = case when excluded.cursor_at is not null then excluded.cursor_bytes else l.cursor_bytes end,
       first_checkpoint_at = case when l.attempt = excluded.attempt then l.first_checkpoint_at else excluded.first_checkpoint_at end,
+      -- What a new attempt goes on from is there already: a lane that counts by stage says none of it here.
       first_work = case when l.attempt = excluded.attempt then l.first_work else greatest(l.first_work, excluded.first_work) end,
       last_checkpoint_at = excluded.last_checkpoint_at,
       last_progress_at = coalesce(excluded.last_progress_at, l.last_progress_at)
